@@ -1,0 +1,41 @@
+# The commands of the project. Each installs what it needs into .venv, at the versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: test check demo bench count valgrind clean
+
+test: .venv/test  ## everything that is promised, proven
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: .venv/check  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+demo: .venv/demo  ## an application that answers a sign-up at once and mails afterwards
+	$(BIN)/python -m examples.signup
+
+bench: .venv/test valgrind  ## all measurements, written to benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+count: .venv/test valgrind  ## the limits on instructions only
+	$(BIN)/python -m benchmarks --count-only
+
+valgrind:
+	@command -v valgrind >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qq -y valgrind; } \
+	  || { echo "valgrind is needed to count instructions: install the package valgrind of your system" >&2; exit 1; }
+
+clean:
+	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+.venv/%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) --editable ".[$*]"
+	touch $@

@@ -1,0 +1,102 @@
+"""Bind a call when it is added, so that a wrong one is refused in the stack of who adds it.
+
+Calling an ``async def`` runs none of its code: the interpreter binds the arguments and makes the coroutine.
+That is both the cheapest and the strictest check there is, so it is what happens at `add_task`. Any other
+callable is bound by its signature, and called when the task runs.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from types import FunctionType, MethodType
+from typing import Any, NoReturn
+
+from starlette.background import BackgroundTask
+
+_COROUTINE = inspect.CO_COROUTINE
+_AWAITABLE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE
+
+
+def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any] | None:
+    """Check that `func` can be called so.
+
+    Returns:
+        The coroutine if `func` is an ``async def`` (a partial, a method or an instance of one too); None for
+        any other callable.
+
+    Raises:
+        TypeError: `func` is not a callable that can be a task, or does not take these arguments.
+    """
+    code = getattr(func if type(func) is FunctionType else _called(func), "__code__", None)
+    if code is None or not code.co_flags & _COROUTINE:
+        _refuse_other_than_functions(func, code)
+        _check_arguments(func, args, kwargs)
+        return None
+    try:
+        coroutine: Coroutine[Any, Any, Any] = func(*args, **kwargs)
+    except TypeError as error:
+        _refuse_arguments(func, error)
+    return coroutine
+
+
+def _called(func: object) -> object:
+    """The plain function that runs when `func` is called, as far as that can be known; else `func`."""
+    if type(func) is functools.partial:
+        return _called(func.func)
+    if type(func) is MethodType:
+        return _called(func.__func__)
+    if type(func) is FunctionType or not callable(func):
+        return func
+    call = type(func).__call__
+    return call if type(call) is FunctionType else func
+
+
+def _refuse_other_than_functions(func: object, code: Any) -> None:
+    if isinstance(func, BackgroundTask):
+        raise TypeError(
+            f"add_task() takes a function and its arguments, not a {type(func).__name__}: "
+            "pass add_task(task.func, *task.args, **task.kwargs)"
+        )
+    if inspect.iscoroutine(func):
+        raise TypeError(
+            f"add_task() takes a function and its arguments, not a coroutine: pass add_task({func.__name__}, ...) "
+            "without calling the function"
+        )
+    if not callable(func):
+        raise TypeError(f"add_task() takes a function and its arguments, not {type(func).__name__!r}: pass a callable")
+    if code is not None and _is_generator(code):
+        raise TypeError(
+            f"add_task() cannot run the generator function {func!r}: nobody would iterate it; "
+            "pass a function that does the iteration"
+        )
+
+
+def _is_generator(code: Any) -> bool:
+    generator = code.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR)
+    return bool(generator) and not code.co_flags & _AWAITABLE
+
+
+def _check_arguments(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    signature = signature_of(func)
+    if signature is None:
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        _refuse_arguments(func, error)
+
+
+def signature_of(func: Callable[..., Any]) -> inspect.Signature | None:
+    """The signature that a call of `func` must fit; None if it has none that can be read.
+
+    What a decorator wraps is not looked at: the wrapper may supply arguments of its own.
+    """
+    try:
+        return inspect.signature(func, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return None
+
+
+def _refuse_arguments(func: Callable[..., Any], error: TypeError) -> NoReturn:
+    name = getattr(func, "__qualname__", repr(func))
+    raise TypeError(f"add_task() cannot call {name}{signature_of(func) or '(...)'}: {error}") from None

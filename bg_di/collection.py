@@ -1,0 +1,217 @@
+"""The tasks of one request: collected from anywhere in it, run in order when it has been answered."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, cast
+
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+
+from bg_di import log
+from bg_di.errors import BackgroundTasksUnavailable
+from bg_di.runner import Runner, pending_cancellations
+from bg_di.task import Collection, Origin, Task, current_origin, unbound
+
+P = ParamSpec("P")
+
+
+class BackgroundTasks(StarletteBackgroundTasks):
+    """Background tasks, in order.
+
+    Ask for it by annotation, and it is the collection of the current request or WebSocket connection: what is
+    added runs exactly once, after the last byte of the response. Built by hand, it works as Starlette's.
+    """
+
+    # Positional-only where Starlette's is not: a task may have an argument of that name.
+    def add_task(  # type: ignore[override]
+        self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Add a call, to run after the response, behind what was added before it.
+
+        Args:
+            func: a function, sync or async, or any other callable. A sync one runs in a thread; if it returns
+                an awaitable, that is awaited. Positional-only, so a task may have an argument of that name.
+            *args, **kwargs: what it is called with.
+
+        Raises:
+            TypeError: it is not callable, cannot be a task, or does not take these arguments.
+            BackgroundTasksUnavailable: no request is current here, or its tasks have ended.
+        """
+        self.tasks.append(unbound(func, args, kwargs))
+
+
+class RequestBackgroundTasks(BackgroundTasks, Origin):
+    """The collection of one request or WebSocket connection; one that stands for whichever is current.
+
+    A service that outlives its first request (a singleton) keeps that request's object. So `add_task` looks
+    which request is current, and hands on to its collection if that is another one.
+
+    It is also the origin of what is added outside of the route and of tasks: by middleware, guards and
+    exception handlers.
+
+    Args:
+        runner: runs the tasks.
+        scope: the ASGI scope of the connection.
+
+    Attributes:
+        waiting: what has not started, in order.
+        substitute: gives what the container binds instead, where somebody overrides the binding.
+    """
+
+    substitute: Callable[[], BackgroundTasks] | None = None
+    # Defaults of the class, as most requests add no task and change none of it.
+    _failed: str | None = None
+    _draining = _ending = _ended = False
+
+    def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
+        self.waiting: deque[Task] = deque()
+        self._runner = runner
+        self._scope = scope
+
+    @property
+    def collection(self) -> Collection:  # type: ignore[override]
+        """Itself. Not an attribute, which would be a cycle that only the garbage collector ends."""
+        return self
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:  # type: ignore[override]
+        """What waits, in order. A tuple: a task that is appended past `add_task` would be lost."""
+        return tuple(self.waiting)
+
+    @property
+    def method(self) -> str:
+        """The request's method; ``"WEBSOCKET"`` for a connection."""
+        return str(self._scope.get("method", "WEBSOCKET"))
+
+    @property
+    def path(self) -> str:
+        """The path of the request."""
+        return str(self._scope["path"])
+
+    def add_task(  # type: ignore[override]
+        self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        origin = current_origin.get()
+        if origin is None or origin.collection is not self:
+            collection_of(origin).add_task(func, *args, **kwargs)
+        else:
+            self.add(Task(origin, func, args, kwargs))
+
+    def add(self, task: Task) -> None:
+        """Add a task that is bound already.
+
+        Raises:
+            BackgroundTasksUnavailable: the tasks of this request have ended.
+        """
+        self.waiting.append(task)
+        # Looked at after the task was appended: a thread may add one in the moment in which the request ends,
+        # and then either the last look into the queue has seen it or this one takes it back.
+        if self._ended and self._takes_back(task):
+            raise BackgroundTasksUnavailable(
+                f"{task.name} was added to {self.method} {self.path} after its background tasks had run: "
+                "add tasks before the request ends, or from one of its tasks"
+            )
+
+    def _takes_back(self, task: Task) -> bool:
+        try:
+            self.waiting.remove(task)
+        except ValueError:
+            return False
+        task.close()
+        return True
+
+    async def __call__(self) -> None:
+        """Run what was collected so far, in a WebSocket connection. In a request this does nothing.
+
+        There the tasks wait for the last byte of the response, also if somebody hands the collection to a
+        response as its background or awaits it.
+        """
+        collection = collection_of(current_origin.get())
+        if collection is not self:
+            await collection()
+        elif self._scope["type"] == "websocket":
+            self._failed = None
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Run what waits, and what that adds, in order, until nothing does.
+
+        Raises:
+            BaseException: the cancellation of the request. What was cut off and what never started is named.
+        """
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            cancellations = pending_cancellations()
+            while self.waiting or self._last_look():
+                await self._next(cancellations)
+        except BaseException:
+            self.abandon()
+            raise
+        finally:
+            self._draining = False
+
+    def _last_look(self) -> bool:
+        # In this order: a thread that adds a task now sees the end, or is seen here.
+        self._ended = self._ending
+        if not self.waiting:
+            return False
+        self._ended = False
+        return True
+
+    async def _next(self, cancellations: int) -> None:
+        task = self.waiting.popleft()
+        assert task.origin is not None, "a task runs once"
+        if task.origin.failure is not None:
+            log.dropped(task, task.origin.failure)
+            task.close()
+        elif self._failed is not None:
+            log.skipped(task, self._failed)
+            task.close()
+        elif not await self._runner.run(task, cancellations) and self._runner.stop_on_error:
+            self._failed = task.name
+
+    def end(self) -> bool:
+        """The connection is over: refuse what is added from now on, but by its own tasks.
+
+        Returns:
+            Whether tasks wait that nobody drains yet.
+        """
+        self._ending = True
+        return not self._draining and self._last_look()
+
+    def abandon(self) -> None:
+        """Give up what waits, by name, and refuse what is added afterwards."""
+        self._ended = True
+        while self.waiting:
+            task = self.waiting.popleft()
+            log.never_started(task)
+            task.close()
+
+
+def collection_of(origin: Origin | None) -> Collection:
+    """The collection that tasks added in `origin` go to.
+
+    Raises:
+        BackgroundTasksUnavailable: there is none.
+    """
+    if origin is None:
+        raise BackgroundTasksUnavailable(
+            "no request is current here, so nobody would run background tasks: add them inside a request or a "
+            "WebSocket connection; a thread started by hand carries it with "
+            "threading.Thread(target=contextvars.copy_context().run, args=(func, ...))"
+        )
+    return origin.collection
+
+
+def current_background_tasks() -> BackgroundTasks:
+    """The collection of the current request, for code that the container does not build.
+
+    That is a mounted Starlette application, a function middleware, a helper deep in a call stack. Where the
+    binding is overridden, it is what the container gives instead.
+
+    Raises:
+        BackgroundTasksUnavailable: no request is current here, or the application does not have the module.
+    """
+    collection = cast(RequestBackgroundTasks, collection_of(current_origin.get()))
+    return collection if collection.substitute is None else collection.substitute()

@@ -1,0 +1,1 @@
+"""Where bg_di meets Ellar: the only part, with the module and `testing`, that imports it."""

@@ -1,0 +1,63 @@
+"""Every line that bg_di logs, on the logger ``bg_di``. None carries a task's arguments."""
+
+import logging
+
+from bg_di.failure import TaskErrorHandler, TaskFailure
+from bg_di.task import Task
+
+logger = logging.getLogger("bg_di")
+
+
+class LoggingTaskErrorHandler(TaskErrorHandler):
+    """The default: one line at ERROR for each failing task, with traceback, name, method and path."""
+
+    async def handle(self, failure: TaskFailure) -> None:
+        logger.error(
+            "background task %s of %s %s failed",
+            failure.name,
+            failure.method,
+            failure.path,
+            exc_info=failure.error,
+        )
+
+
+def error_handler_failed(failure: TaskFailure) -> None:
+    logger.exception(
+        "the TaskErrorHandler failed on background task %s of %s %s, which had failed with %r",
+        failure.name,
+        failure.method,
+        failure.path,
+        failure.error,
+    )
+
+
+def dropped(task: Task, reason: str) -> None:
+    _about(logging.WARNING, task, "was dropped: %s", reason)
+
+
+def skipped(task: Task, failed: str) -> None:
+    _about(logging.WARNING, task, "was skipped: %s failed before it and on_error is 'stop'", failed)
+
+
+def cut_off(task: Task) -> None:
+    _about(logging.ERROR, task, "was cut off while it ran: the request was cancelled")
+
+
+def never_started(task: Task) -> None:
+    _about(logging.ERROR, task, "never started: the request was cancelled")
+
+
+def module_middleware(modules: list[str]) -> None:
+    logger.warning(
+        "run_after='response' in an application with module middleware (%s): background tasks run while the "
+        "module's context and what its middleware holds, such as a database session, are still open, and a long "
+        "task can make concurrent requests of that module fail; run_after='request' runs them after the whole "
+        "middleware stack",
+        ", ".join(modules),
+    )
+
+
+def _about(level: int, task: Task, what: str, *args: object) -> None:
+    logger.log(
+        level, f"background task %s of %s %s {what}", task.name, task.collection.method, task.collection.path, *args
+    )

@@ -1,0 +1,119 @@
+"""The DI module that users declare."""
+
+from typing import Any, cast
+
+from ellar.app import App
+from ellar.common import IApplicationReady, Module
+from ellar.common.constants import MIDDLEWARE_HANDLERS_KEY
+from ellar.core import Config, DynamicModule, ModuleBase, ModuleSetup
+from ellar.core.middleware import Middleware
+from ellar.core.modules import ModuleRefBase
+from ellar.di import ProviderConfig
+from ellar.reflect import reflect
+
+from bg_di import log
+from bg_di.edge.injector import injector_here
+from bg_di.edge.interceptor import wrap_interceptors_consumer
+from bg_di.edge.middleware import BackgroundTasksMiddleware
+from bg_di.edge.overrides import find_overrides, restore_falsy_value
+from bg_di.edge.scope import bind_collection
+from bg_di.failure import TaskErrorHandler
+from bg_di.log import LoggingTaskErrorHandler
+from bg_di.options import Options
+from bg_di.runner import Runner, Threads
+
+
+@Module()
+class BackgroundTasksModule(ModuleBase, IApplicationReady):
+    """Background tasks for an Ellar application. Declare it once, at the root; feature modules need nothing.
+
+    ``@Module(modules=[BackgroundTasksModule])`` takes the defaults, `setup` options in code, `register_setup`
+    options from the application's config. Declared twice in one application it is Ellar's own `ValueError`.
+
+    Options stay with the application they were declared for: nothing is written on this class, which Ellar
+    shares between all applications of a process.
+    """
+
+    @classmethod
+    def setup(cls, **options: Any) -> ModuleSetup:
+        """Declare the module with options in code.
+
+        Args:
+            **options: the fields of `bg_di.options.Options`.
+
+        Raises:
+            InvalidOptions: an option is unknown or has a wrong value.
+        """
+        Options.of(options)
+        return ModuleSetup(cls, factory=lambda module_ref: cls.set_options(module_ref, **options))
+
+    @classmethod
+    def register_setup(cls, **override: Any) -> ModuleSetup:
+        """Declare the module with the options in the application's config, a dict under ``BACKGROUND_TASKS``.
+
+        Args:
+            **override: options that win over those of the config.
+
+        Raises:
+            InvalidOptions: at start-up, if the section is not a dict, or an option is unknown or has a wrong value.
+        """
+
+        def configure(module_ref: ModuleRefBase, config: Config) -> DynamicModule:
+            return cls._keep(module_ref, Options.configured(config.get("BACKGROUND_TASKS"), override))
+
+        return ModuleSetup(cls, inject=[Config], factory=configure)
+
+    @classmethod
+    def set_options(cls, module_ref: ModuleRefBase, **options: Any) -> DynamicModule:
+        """Set options from the factory of your own ``ModuleSetup(BackgroundTasksModule, inject=…, factory=…)``.
+
+        Raises:
+            InvalidOptions: an option is unknown or has a wrong value.
+        """
+        return cls._keep(module_ref, Options.of(options))
+
+    @classmethod
+    def _keep(cls, module_ref: ModuleRefBase, options: Options) -> DynamicModule:
+        module_ref.add_provider(ProviderConfig(Options, use_value=options))
+        return DynamicModule(cls)
+
+    @classmethod
+    def post_build(cls, module_ref: ModuleRefBase) -> None:
+        """Bind the collection at the root of the application, where every module sees it."""
+        if Options not in module_ref.providers:
+            cls._keep(module_ref, Options())
+        options: Options = module_ref.get(Options)
+        root = cast(ModuleRefBase, module_ref.tree_manager.get_app_module())
+        runner = Runner(
+            threads=Threads(options.max_threads),
+            error_handler=lambda: injector_here(root.container.injector).get(TaskErrorHandler),
+            stop_on_error=options.on_error == "stop",
+        )
+        module_ref.add_provider(ProviderConfig(Runner, use_value=runner))
+        bind_collection(root, runner)
+        if TaskErrorHandler not in root.providers:
+            root.add_provider(ProviderConfig(TaskErrorHandler, use_class=LoggingTaskErrorHandler))
+
+    def on_ready(self, app: App) -> None:
+        """Put the outermost frame and the interceptor around the application, once everything else is in place."""
+        own = app.injector.get_module(BackgroundTasksModule)
+        assert own is not None, "Ellar calls this for modules of the application"
+        runner: Runner = own.get(Runner)
+        run_inside = own.get(Options).run_after == "response"
+        modules = [cast(ModuleRefBase, data.value) for data in app.injector.tree_manager.modules.values()]
+        for module in modules:
+            restore_falsy_value(module, TaskErrorHandler)
+        overrides = find_overrides(app, modules)
+        frame = Middleware(BackgroundTasksMiddleware, runner=runner, overrides=overrides)
+        app.config.MIDDLEWARE = [frame, *app.config.MIDDLEWARE]
+        wrap_interceptors_consumer(app, runner=runner, run_inside=run_inside, overrides=overrides)
+        if run_inside:
+            _warn_of_module_middleware(modules)
+
+
+def _warn_of_module_middleware(modules: list[ModuleRefBase]) -> None:
+    costly = [
+        module.module.__name__ for module in modules if reflect.get_metadata(MIDDLEWARE_HANDLERS_KEY, module.module)
+    ]
+    if costly:
+        log.module_middleware(costly)

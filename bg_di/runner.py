@@ -1,0 +1,151 @@
+"""Run one task: in its own context, on its own threads, isolated from everybody else."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Generator
+from contextvars import Context
+from functools import partial
+from types import coroutine
+from typing import Any, Final
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
+
+from bg_di import log
+from bg_di.failure import TaskErrorHandler, TaskFailure
+from bg_di.task import Task
+
+_DONE: Final = object()
+
+
+class Threads:
+    """The threads of an application's sync tasks, apart from those of sync handlers.
+
+    A limiter of anyio belongs to one event loop, and a test client makes a loop for each request: the limiter
+    is made where it is first needed in a loop.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._limiter: RunVar[CapacityLimiter] = RunVar("bg_di.threads")
+
+    async def run(self, func: Callable[[], Any]) -> Any:
+        """Call `func` in a thread; wait for one as long as `limit` of them are busy."""
+        return await anyio.to_thread.run_sync(func, limiter=self._of_this_loop())
+
+    def _of_this_loop(self) -> CapacityLimiter:
+        try:
+            return self._limiter.get()
+        except LookupError:
+            limiter = CapacityLimiter(self._limit)
+            self._limiter.set(limiter)
+            return limiter
+
+
+class Runner:
+    """Runs the tasks of one application, one call of `run` each.
+
+    Args:
+        threads: where sync tasks run.
+        error_handler: gives the handler that hears of failing tasks, from the container.
+        stop_on_error: whether a failing task ends the rest of its request.
+    """
+
+    def __init__(self, *, threads: Threads, error_handler: Callable[[], TaskErrorHandler], stop_on_error: bool) -> None:
+        self.stop_on_error = stop_on_error
+        self._threads = threads
+        self._error_handler = error_handler
+
+    async def run(self, task: Task, cancellations: int) -> bool:
+        """Run a task to its end and report it if it fails.
+
+        Args:
+            task: it is closed afterwards.
+            cancellations: `pending_cancellations` before, to tell a cancellation of the request from a
+                `CancelledError` that the task's own code raised.
+
+        Returns:
+            Whether it succeeded.
+
+        Raises:
+            BaseException: the cancellation of the request, or a request to exit. The task is named in the log.
+        """
+        task.origin = None
+        try:
+            await self._attempt(task)
+        except BaseException as error:
+            if not _is_failure(error, cancellations):
+                log.cut_off(task)
+                raise
+            task.failure = f"{task.name}, which added it, failed"
+            await self.report(_failure(task, error), task.context)
+            return False
+        finally:
+            task.close()
+        return True
+
+    async def report(self, failure: TaskFailure, context: Context | None = None) -> None:
+        """Hand a failure to the error handler that the container has for `context`; never raises for it."""
+        try:
+            handler = self._error_handler() if context is None else context.run(self._error_handler)
+            await handler.handle(failure)
+        except Exception:  # noqa: BLE001  # a user's handler, and nobody is left to hear of it
+            log.error_handler_failed(failure)
+
+    async def _attempt(self, task: Task) -> None:
+        context, coroutine = task.context, task.coroutine
+        assert context is not None, "a task runs once"
+        if coroutine is None:
+            result = await self._threads.run(partial(context.run, partial(task.func, *task.args, **task.kwargs)))
+            if not inspect.isawaitable(result):
+                return
+            coroutine = _awaiting(result)
+        # Most tasks of a test, and many of a service, never suspend: one call then is all of it.
+        steps = coroutine.__await__()
+        first = context.run(next, steps, _DONE)
+        if first is not _DONE:
+            await _resumed(context, steps, first)
+
+
+def pending_cancellations() -> int:
+    """How often the current asyncio task has been told to end; 0 under trio, whose own code cannot raise that."""
+    try:
+        current = asyncio.current_task()
+    except RuntimeError:
+        return 0
+    return 0 if current is None else current.cancelling()
+
+
+def _is_failure(error: BaseException, cancellations: int) -> bool:
+    if isinstance(error, asyncio.CancelledError):
+        return pending_cancellations() <= cancellations
+    return isinstance(error, Exception)
+
+
+def _failure(task: Task, error: BaseException) -> TaskFailure:
+    where = task.collection
+    return TaskFailure(error=error, name=task.name, method=where.method, path=where.path, task=task)
+
+
+async def _awaiting(awaitable: Awaitable[Any]) -> None:
+    await awaitable
+
+
+@coroutine
+def _resumed(context: Context, steps: Generator[Any, Any, Any], yielded: Any) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that has suspended, each step in its own context.
+
+    The event loop sees only the asyncio (or trio) task that drains: a task of its own for each background
+    task would cost ten times as much.
+    """
+    try:
+        while True:
+            try:
+                received = yield yielded
+            except BaseException as error:  # noqa: BLE001  # thrown on into the coroutine
+                yielded = context.run(steps.throw, error)
+            else:
+                yielded = context.run(steps.send, received)
+    except StopIteration:
+        return

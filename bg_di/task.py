@@ -1,0 +1,106 @@
+"""One bound call, and the place it was added in."""
+
+import functools
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import Context, ContextVar, copy_context
+from types import MethodType
+from typing import Any, Protocol
+
+from starlette.background import BackgroundTask
+
+from bg_di.binding import bind
+
+
+class Collection(Protocol):
+    """What is known here of the collection that tasks are added to."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    def add_task(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None: ...
+
+    async def __call__(self) -> None: ...
+
+
+class Origin:
+    """Where tasks are added: a connection, the route it reached, or a running task.
+
+    An origin that failed takes the tasks with it that were added there and have not started. Which origin
+    is current travels in a context variable, so it is right in threads, in child tasks and under middleware
+    that runs the application in a task of its own.
+
+    Attributes:
+        collection: the collection that tasks added here go to.
+        failure: why this origin failed, in words; None as long as it did not. Never the exception itself:
+            its traceback would keep the whole request alive.
+    """
+
+    failure: str | None = None
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+
+
+current_origin: ContextVar[Origin | None] = ContextVar("bg_di.current_origin", default=None)
+_set_current_origin = current_origin.set
+
+
+class Task(BackgroundTask, Origin):
+    """A call that waits in the collection of a request, bound when it was added.
+
+    Attributes:
+        func, args, kwargs: the call.
+        origin: where it was added; None once it has started, so that a chain of tasks that add tasks does
+            not keep its past alive.
+        context: the context variables as they were when it was added (its own copy); None once it has ended.
+        coroutine: the call itself if `func` is an ``async def``: the interpreter has bound its arguments.
+            Each way out must run it or close it.
+    """
+
+    context: Context | None
+    coroutine: Coroutine[Any, Any, Any] | None
+    origin: Origin | None
+
+    def __init__(
+        self, origin: Origin, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        self.coroutine = bind(func, args, kwargs)
+        self.func = func
+        self.args = args  # type: ignore[assignment]  # Starlette declares them by a ParamSpec of a method
+        self.kwargs = kwargs  # type: ignore[assignment]
+        self.origin = origin
+        self.collection = origin.collection
+        self.context = context = copy_context()
+        context.run(_set_current_origin, self)
+
+    @property
+    def name(self) -> str:
+        """``module:qualname`` of the function."""
+        return name_of(self.func)
+
+    def close(self) -> None:
+        """Let go of what was made at `add_task`; a call that has not run will not run any more."""
+        if self.coroutine is not None:
+            self.coroutine.close()
+        self.coroutine = self.context = self.origin = None
+
+
+def unbound(func: Callable[..., Any], args: Any, kwargs: Any) -> BackgroundTask:
+    """Starlette's task of this call; it cannot make one itself with an argument called ``func``."""
+    task = BackgroundTask(func, *args)
+    task.kwargs = kwargs
+    return task
+
+
+def name_of(func: object) -> str:
+    """Name a callable as ``module:qualname``; partials and instances go by what they call or are."""
+    if isinstance(func, functools.partial):
+        return name_of(func.func)
+    if isinstance(func, MethodType):
+        adopted = isinstance(func.__self__, BackgroundTask)
+        return name_of(getattr(func.__self__, "func", type(func.__self__)) if adopted else func.__func__)
+    named: Any = func if hasattr(func, "__qualname__") else type(func)
+    return f"{named.__module__}:{named.__qualname__}"

@@ -1,0 +1,5 @@
+"""What tests of applications use."""
+
+from bg_di.testing.recording import RecordingBackgroundTasks
+
+__all__ = ["RecordingBackgroundTasks"]
