@@ -1,7 +1,6 @@
 """Drive real Ellar applications over ASGI, as a server does: each request in a task of its own."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from json import loads
 from typing import Any
@@ -81,7 +80,7 @@ class Client:
             gone.set()
 
         async def receive() -> Message:
-            if requests and not (self.leaves_after == 0):
+            if requests and self.leaves_after != 0:
                 return requests.pop()
             await gone.wait()
             return {"type": "http.disconnect"}
@@ -199,10 +198,3 @@ class Socket:
             self._to_app.close()
             self._from_client.close()
         return None
-
-
-@asynccontextmanager
-async def background() -> AsyncIterator[Callable[..., None]]:
-    """Start requests that go on while the test does; all have ended when the block has."""
-    async with anyio.create_task_group() as group:
-        yield group.start_soon
