@@ -9,7 +9,7 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from bg_di import log
 from bg_di.errors import BackgroundTasksUnavailable
 from bg_di.runner import Runner, pending_cancellations
-from bg_di.task import Collection, Origin, Task, current_origin, unbound
+from bg_di.task import Call, Collection, Origin, Task, current_origin
 
 P = ParamSpec("P")
 
@@ -36,7 +36,7 @@ class BackgroundTasks(StarletteBackgroundTasks):
             TypeError: it is not callable, cannot be a task, or does not take these arguments.
             BackgroundTasksUnavailable: no request is current here, or its tasks have ended.
         """
-        self.tasks.append(unbound(func, args, kwargs))
+        self.tasks.append(Call(func, args, kwargs))
 
 
 class RequestBackgroundTasks(BackgroundTasks, Origin):

@@ -7,6 +7,7 @@ from types import MethodType
 from typing import Any, Protocol
 
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 
 from bg_di.binding import bind
 
@@ -88,11 +89,16 @@ class Task(BackgroundTask, Origin):
         self.coroutine = self.context = self.origin = None
 
 
-def unbound(func: Callable[..., Any], args: Any, kwargs: Any) -> BackgroundTask:
-    """Starlette's task of this call; it cannot make one itself with an argument called ``func``."""
-    task = BackgroundTask(func, *args)
-    task.kwargs = kwargs
-    return task
+class Call(BackgroundTask):
+    """Starlette's task, but a keyword argument may have any name: Starlette hands on its own ``func`` so."""
+
+    def __init__(self, func: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        super().__init__(func, *args)
+        self.kwargs = kwargs
+
+    async def __call__(self) -> None:
+        call = functools.partial(self.func, *self.args, **self.kwargs)
+        await (call() if self.is_async else run_in_threadpool(call))
 
 
 def name_of(func: object) -> str:
@@ -103,4 +109,4 @@ def name_of(func: object) -> str:
         adopted = isinstance(func.__self__, BackgroundTask)
         return name_of(getattr(func.__self__, "func", type(func.__self__)) if adopted else func.__func__)
     named: Any = func if hasattr(func, "__qualname__") else type(func)
-    return f"{named.__module__}:{named.__qualname__}"
+    return f"{named.__module__ or 'builtins'}:{named.__qualname__}"

@@ -8,7 +8,7 @@ from starlette.background import BackgroundTask
 
 from bg_di.binding import bind, signature_of
 from bg_di.collection import BackgroundTasks, P
-from bg_di.task import name_of, unbound
+from bg_di.task import Call, name_of
 
 
 class RecordingBackgroundTasks(BackgroundTasks):
@@ -32,7 +32,7 @@ class RecordingBackgroundTasks(BackgroundTasks):
         coroutine = bind(func, args, kwargs)
         if coroutine is not None:
             coroutine.close()
-        self.recorded.append(unbound(func, args, kwargs))
+        self.recorded.append(Call(func, args, kwargs))
 
     async def __call__(self) -> None:
         """Run nothing, also where a response has this as its background; `drain` runs what was recorded."""
