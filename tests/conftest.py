@@ -1,8 +1,11 @@
 """What all tests share: every coroutine test runs on asyncio, on uvloop and on trio."""
 
 import logging
+from collections.abc import Iterator
 
 import pytest
+
+from tests.harness import Log
 
 BACKENDS = [
     pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
@@ -16,9 +19,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
 
 
-@pytest.fixture(autouse=True)
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """What is logged on ``bg_di``; Ellar's own lines are left out."""
-    caplog.set_level(logging.WARNING, logger="bg_di")
-    caplog.set_level(logging.CRITICAL, logger="ellar")
-    return caplog
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """What is logged on ``bg_di``."""
+    handler = Log()
+    logging.getLogger("bg_di").addHandler(handler)
+    yield handler
+    logging.getLogger("bg_di").removeHandler(handler)

@@ -1,5 +1,6 @@
 """Drive real Ellar applications over ASGI, as a server does: each request in a task of its own."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from json import loads
@@ -198,3 +199,22 @@ class Socket:
             self._to_app.close()
             self._from_client.close()
         return None
+
+
+class Log(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def messages(self) -> list[str]:
+        return [record.getMessage() for record in self.records]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(map(self.format, self.records))

@@ -1,0 +1,208 @@
+"""Real servers, each started from its own command line as a process of its own."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Self
+
+from tests.servers.connection import Connection
+from tests.servers.stage import HOST, PATIENCE
+
+ROOT = Path(__file__).parents[2]
+_RECORD = '{"logger": '
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A server, and how it is told what to do.
+
+    Attributes:
+        command: the module and its options.
+        limit: the option that limits how long it waits for what runs when it is told to end.
+        ended: its exit status after SIGTERM.
+    """
+
+    command: str
+    limit: str
+    ended: int
+
+    def arguments(self, port: int, app: str, seconds: int | None, options: tuple[str, ...]) -> list[str]:
+        limit = [f"{self.limit}={seconds}"] if seconds else []
+        return [sys.executable, "-m", *self.command.format(host=HOST, port=port).split(), *limit, *options, app]
+
+
+def _uvicorn(http: str) -> Kind:
+    # Having ended in good order, uvicorn raises the signal again, for whoever started it.
+    return Kind(
+        command=f"uvicorn --http={http} --host={{host}} --port={{port}}",
+        limit="--timeout-graceful-shutdown",
+        ended=-signal.SIGTERM,
+    )
+
+
+def _hypercorn(worker: str) -> Kind:
+    return Kind(
+        command=f"hypercorn --worker-class={worker} --bind={{host}}:{{port}}", limit="--graceful-timeout", ended=0
+    )
+
+
+KINDS = {
+    "uvicorn-h11": _uvicorn("h11"),
+    "uvicorn-httptools": _uvicorn("httptools"),
+    "hypercorn": _hypercorn("asyncio"),
+    "hypercorn-trio": _hypercorn("trio"),
+    "granian": Kind(
+        command="granian --interface=asgi --host={host} --port={port}", limit="--workers-kill-timeout", ended=0
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the application has logged."""
+
+    logger: str
+    level: str
+    message: str
+    traceback: str
+
+
+class Server:
+    """A server that runs as long as the block.
+
+    Args:
+        kind: one of `KINDS`.
+        app: as on the command line.
+        *options: more of them.
+        seconds: how long it waits for what runs when it is told to end; None for its default.
+
+    Attributes:
+        port: where it listens.
+        process: its process.
+    """
+
+    def __init__(
+        self, kind: str, app: str = "tests.servers.application:app", *options: str, seconds: int | None = None
+    ) -> None:
+        self.port = _free_port()
+        self._kind = KINDS[kind]
+        self._arguments = self._kind.arguments(self.port, app, seconds, options)
+        self._lines: list[str] = []
+        self._printed = Condition()
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            self._arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        self._reader = Thread(target=self._read)
+        self._reader.start()
+        try:
+            self._wait_until_it_listens()
+        except BaseException:
+            self._kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(PATIENCE)
+        finally:
+            self._kill()
+
+    def connect(self) -> Connection:
+        """A new connection to it."""
+        return Connection(self.port)
+
+    def terminate(self) -> None:
+        """Tell it to end, as a process manager does."""
+        self.process.terminate()
+
+    def wait(self) -> None:
+        """Wait until it has ended, in good order."""
+        assert self.process.wait(PATIENCE) == self._kind.ended, self.output
+        self._reader.join(PATIENCE)
+
+    @property
+    def output(self) -> str:
+        """All that it has printed so far."""
+        return "".join(self._lines)
+
+    def records(self, path: str) -> list[Record]:
+        """What has been logged so far about a request."""
+        logged = [Record(**json.loads(line)) for line in list(self._lines) if line.startswith(_RECORD)]
+        return [record for record in logged if path in record.message]
+
+    def complaints(self) -> int:
+        """How many tracebacks the server itself has printed so far."""
+        return sum("Traceback" in line for line in list(self._lines) if not line.startswith(_RECORD))
+
+    def wait_for_records(self, path: str, count: int = 1) -> list[Record]:
+        """Wait until so much has been logged about a request."""
+        self._wait_for(lambda: len(self.records(path)) >= count, f"{count} records about {path}")
+        return self.records(path)
+
+    def wait_for_output(self, text: str) -> None:
+        """Wait until it has printed that."""
+        self._wait_for(lambda: text in self.output, text)
+
+    def _wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        with self._printed:
+            assert self._printed.wait_for(condition, PATIENCE), f"waited for {what} in:\n{self.output}"
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                with self._printed:
+                    self._lines.append(line.decode())
+                    self._printed.notify_all()
+
+    def _wait_until_it_listens(self) -> None:
+        for _ in range(1000):
+            try:
+                socket.create_connection((HOST, self.port)).close()
+            except ConnectionRefusedError:
+                self._wait_a_moment_for_its_end()
+            else:
+                return
+        raise AssertionError(f"it does not listen:\n{self.output}")
+
+    def _wait_a_moment_for_its_end(self) -> None:
+        try:
+            self.process.wait(PATIENCE / 1000)
+        except subprocess.TimeoutExpired:
+            return
+        raise AssertionError(f"it has ended:\n{self.output}")
+
+    def _kill(self) -> None:
+        """Leave nothing behind, its workers included: they are in the group that its process leads."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+
+
+def _free_port() -> int:
+    """A port that nobody has, and that the system gives to no outgoing connection."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        try:
+            socket.create_server((HOST, port)).close()
+        except OSError:
+            continue
+        return port

@@ -1,0 +1,339 @@
+"""Promise 5: a failing task reaches the `TaskErrorHandler`, and nobody else.
+
+What it means on the connection of a real server is in ``tests/servers``.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from ellar.common import APIException, Inject, Response, exception_handler, get
+from ellar.core import mount
+from ellar.di import ProviderConfig, injectable
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.routing import Route
+
+from bg_di import BackgroundTasks, BackgroundTasksModule, TaskErrorHandler, TaskFailure
+from tests.harness import Client, Log, application, module, request
+
+
+class Registered(Exception): ...
+
+
+class Odd(BaseException): ...
+
+
+class Recorder(TaskErrorHandler):
+    """A handler as a user would bind it; each application gets a class of its own, as it is a singleton."""
+
+    failures: list[TaskFailure]
+
+    async def handle(self, failure: TaskFailure) -> None:
+        self.failures.append(failure)
+
+
+def recorder() -> tuple[type[Recorder], list[TaskFailure]]:
+    failures: list[TaskFailure] = []
+    return type("Bound", (Recorder,), {"failures": failures}), failures
+
+
+ERRORS = [ValueError("x"), HTTPException(404), APIException("api"), Registered(), StopIteration(), asyncio.CancelledError()]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize("run_after", ["response", "request"])
+async def test_a_failing_task_reaches_only_the_error_handler(run_after: str, sync: bool, error: BaseException) -> None:
+    """Whatever it raises, no exception handler of the application hears of it, and the server sees nothing."""
+    heard: list[str] = []
+    Handler, failures = recorder()
+
+    def of(name: str) -> Any:
+        async def handle(cls: Any, ctx: Any, exc: Exception) -> JSONResponse:
+            heard.append(name)
+            return JSONResponse({})
+
+        return handle
+
+    def raise_sync() -> None:
+        raise error
+
+    async def raise_async() -> None:
+        raise error
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> dict[str, bool]:
+        tasks.add_task(raise_sync if sync else raise_async)
+        return {"ok": True}
+
+    feature = module(
+        routers=[handler],
+        body={
+            "a": exception_handler(Registered)(of("module")),
+            "b": exception_handler(500, app=True)(of("500")),
+            "c": exception_handler(404, app=True)(of("404")),
+        },
+    )
+    app = application(
+        tasks=BackgroundTasksModule.setup(run_after=run_after),
+        modules=[feature],
+        providers=[ProviderConfig(TaskErrorHandler, use_class=Handler)],
+    )
+    client = await request(app, "/")
+    assert (client.status, client.json(), client.error, heard) == (200, {"ok": True}, None, [])
+    [failure] = failures
+    caught = failure.error.__cause__ if isinstance(error, StopIteration) else failure.error
+    assert caught is error
+    assert failure.name.endswith("raise_sync" if sync else "raise_async")
+    assert (failure.method, failure.path) == ("GET", "/")
+    assert isinstance(failure.task, BackgroundTask)
+
+
+async def test_the_default_logs_once_without_the_arguments(log: Log) -> None:
+    """At ERROR on the logger bg_di, with traceback, name, method and path."""
+
+    async def send_mail(address: str) -> None:
+        raise ConnectionError("no server")
+
+    @get("/signup")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(send_mail, "ada@example.org")
+
+    await request(application(handler), "/signup")
+    [record] = log.records
+    assert (record.name, record.levelno) == ("bg_di", logging.ERROR)
+    assert record.getMessage().endswith("send_mail of GET /signup failed")
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], ConnectionError)
+    assert "ada@example.org" not in log.text
+
+
+async def test_the_error_handler_of_a_feature_hears_of_what_it_added() -> None:
+    """As any provider: a module's own beats the root's."""
+    Own, own = recorder()
+    Roots, roots = recorder()
+
+    async def fail() -> None:
+        raise ValueError
+
+    def feature(path: str, **more: Any) -> Any:
+        @get(path)
+        async def handler(tasks: BackgroundTasks) -> None:
+            tasks.add_task(fail)
+
+        return module(routers=[handler], **more)
+
+    app = application(
+        modules=[feature("/own", providers=[ProviderConfig(TaskErrorHandler, use_class=Own)]), feature("/other")],
+        providers=[ProviderConfig(TaskErrorHandler, use_class=Roots)],
+    )
+    await request(app, "/own")
+    await request(app, "/other")
+    assert ([f.path for f in own], [f.path for f in roots]) == (["/own"], ["/other"])
+
+
+async def test_an_error_in_the_error_handler_is_logged_and_stops_nothing(log: Log) -> None:
+    """Neither the tasks after it nor the request."""
+    ran: list[str] = []
+
+    class Broken(TaskErrorHandler):
+        async def handle(self, failure: TaskFailure) -> None:
+            raise RuntimeError("broken handler")
+
+    async def fail() -> None:
+        raise ValueError("the task's")
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(fail)
+        tasks.add_task(ran.append, "after")
+
+    app = application(
+        handler,
+        tasks=BackgroundTasksModule.setup(on_error="continue"),
+        providers=[ProviderConfig(TaskErrorHandler, use_class=Broken)],
+    )
+    assert (await request(app, "/")).error is None
+    assert ran == ["after"]
+    [record] = log.records
+    assert "TaskErrorHandler failed on background task" in record.getMessage()
+    assert "ValueError(\"the task's\")" in record.getMessage()
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], RuntimeError)
+
+
+async def test_an_error_handler_that_cannot_be_built_is_logged_too(log: Log) -> None:
+    """The failure is not lost with it."""
+
+    class Unbuildable(TaskErrorHandler):
+        def __init__(self) -> None:
+            raise RuntimeError("no")
+
+        async def handle(self, failure: TaskFailure) -> None: ...
+
+    async def fail() -> None:
+        raise ValueError("lost?")
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(fail)
+
+    app = application(handler, providers=[ProviderConfig(TaskErrorHandler, use_class=Unbuildable)])
+    assert (await request(app, "/")).error is None
+    assert "ValueError('lost?')" in log.text
+
+
+async def boom() -> None:
+    raise ValueError("own background")
+
+
+def sync_boom() -> None:
+    raise ValueError("own background")
+
+
+async def body() -> Any:
+    yield b"x"
+
+
+RESPONSES: dict[str, Any] = {
+    "async": lambda: JSONResponse({}, background=BackgroundTask(boom)),
+    "sync": lambda: JSONResponse({}, background=BackgroundTask(sync_boom)),
+    "several": lambda: JSONResponse({}, background=StarletteBackgroundTasks([BackgroundTask(boom)])),
+    "stream": lambda: StreamingResponse(body(), background=BackgroundTask(boom)),
+}
+
+
+@pytest.mark.parametrize("kind", RESPONSES)
+async def test_the_own_background_of_a_response_hurts_nobody_either(kind: str, log: Log) -> None:
+    """It goes to the error handler, under its own name, and the collected tasks run all the same."""
+    client = Client()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> Response:
+        tasks.add_task(client.timeline.append, "collected")
+        response: Response = RESPONSES[kind]()
+        return response
+
+    await client.request(application(handler), "/")
+    assert client.error is None
+    assert client.timeline == ["start", "last byte", "collected"]
+    [record] = log.records
+    name = "sync_boom" if kind == "sync" else "boom"
+    assert record.getMessage() == f"background task {__name__}:{name} of GET / failed"
+
+
+async def test_a_background_set_on_the_injected_response_hurts_nobody_either(log: Log) -> None:
+    """As the documentation of Ellar sets it."""
+
+    @get("/")
+    async def handler(res: Response) -> dict[str, str]:
+        res.background = BackgroundTask(boom)
+        return {}
+
+    assert (await request(application(handler), "/")).error is None
+    assert log.messages == [f"background task {__name__}:boom of GET / failed"]
+
+
+async def test_the_own_background_outside_of_routes_does_not_reach_the_server(log: Log) -> None:
+    """Of a mounted application's response and of an exception handler's."""
+
+    async def endpoint(request: Request) -> JSONResponse:
+        return JSONResponse({}, background=BackgroundTask(boom))
+
+    @get("/fails")
+    async def fails() -> None:
+        raise Registered
+
+    async def handle(cls: Any, ctx: Any, exc: Exception) -> JSONResponse:
+        return JSONResponse({}, status_code=400, background=BackgroundTask(boom))
+
+    star = Starlette(routes=[Route("/x", endpoint)])
+    feature = module(routers=[mount("/star", star), fails], body={"handle": exception_handler(Registered)(handle)})
+    app = application(modules=[feature])
+    for path, status in (("/star/x", 200), ("/fails", 400)):
+        log.records.clear()
+        client = await request(app, path)
+        assert (client.status, client.error) == (status, None)
+        assert log.messages == [f"background task {__name__}:boom of GET {path} failed"]
+
+
+async def test_a_response_that_breaks_is_no_background(log: Log) -> None:
+    """Its exception goes where it always went."""
+
+    class Broken(PlainTextResponse):
+        async def __call__(self, *args: Any) -> None:
+            raise ValueError("the response itself")
+
+    @get("/")
+    async def handler() -> Response:
+        return Broken("x", background=BackgroundTask(boom))
+
+    client = await request(application(handler), "/")
+    assert client.status == 500
+    assert isinstance(client.error, ValueError)
+    assert log.messages == []
+
+
+async def test_a_task_awaited_in_the_handler_is_no_background() -> None:
+    """Who runs a `BackgroundTask` by hand before the response hears of its failure."""
+
+    @get("/")
+    async def handler() -> None:
+        await BackgroundTask(boom)()
+
+    client = await request(application(handler), "/")
+    assert client.status == 500
+    assert isinstance(client.error, ValueError)
+
+
+async def test_a_request_to_exit_is_no_failure() -> None:
+    """`SystemExit` and `KeyboardInterrupt` go to the server, and what is left is named."""
+
+    async def leave() -> None:
+        raise Odd
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(leave)
+
+    with pytest.raises(Odd):
+        await request(application(handler), "/")
+
+
+async def test_a_service_of_the_container_can_be_the_handlers_dependency() -> None:
+    """The handler is built by the container."""
+    heard: list[str] = []
+
+    @injectable
+    class Pager:
+        def page(self, name: str) -> None:
+            heard.append(name)
+
+    @injectable
+    class Paging(TaskErrorHandler):
+        def __init__(self, pager: Pager) -> None:
+            self.pager = pager
+
+        async def handle(self, failure: TaskFailure) -> None:
+            self.pager.page(failure.name)
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks, pager: Inject[Pager]) -> None:
+        tasks.add_task(boom)
+
+    app = application(handler, providers=[Pager, ProviderConfig(TaskErrorHandler, use_class=Paging)])
+    await request(app, "/")
+    assert heard == [f"{__name__}:boom"]
+
+
+def test_a_failure_is_frozen() -> None:
+    """It is handed to code of users."""
+    failure = TaskFailure(error=ValueError(), name="n", method="GET", path="/", task=BackgroundTask(boom))
+    with pytest.raises(AttributeError):
+        failure.name = "other"  # type: ignore[misc]
