@@ -32,7 +32,9 @@ class Threads:
 
     async def run(self, func: Callable[[], Any]) -> Any:
         """Call `func` in a thread; wait for one as long as `limit` of them are busy."""
-        return await anyio.to_thread.run_sync(func, limiter=self._of_this_loop())
+        # In a list: trio takes a coroutine that a thread returns for a mistake.
+        [result] = await anyio.to_thread.run_sync(lambda: [func()], limiter=self._of_this_loop())
+        return result
 
     def _of_this_loop(self) -> CapacityLimiter:
         try:

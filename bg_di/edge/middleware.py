@@ -114,7 +114,7 @@ class BackgroundTasksMiddleware:
         else:
             self._adopt(tasks)
         finally:
-            if tasks.end():
+            if tasks.end() and tasks.is_due():
                 await tasks.drain()
             current_origin.reset(token)
 

@@ -1,0 +1,178 @@
+"""Promise 11: what runs is awaited as long as the server allows; what is cut off is logged by name.
+
+With SIGTERM to a real server it is shown in ``tests/servers``.
+"""
+
+import asyncio
+import anyio
+import pytest
+from ellar.common import Inject, get, ws_route
+from ellar.core import WebSocket
+
+from bg_di import BackgroundTasks, BackgroundTasksModule, BackgroundTasksUnavailable
+from tests.harness import Client, Log, Socket, application, request
+
+RUN_AFTER = pytest.mark.parametrize("run_after", ["response", "request"])
+
+
+async def second() -> None:
+    raise AssertionError("never runs")
+
+
+def third() -> None:
+    raise AssertionError("never runs")
+
+
+@RUN_AFTER
+async def test_a_cancelled_request_names_what_was_cut_off_and_what_never_started(run_after: str, log: Log) -> None:
+    """The error handler is not called for it: nothing failed."""
+    running = anyio.Event()
+
+    async def first() -> None:
+        running.set()
+        await anyio.sleep_forever()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        for task in (first, second, third):
+            tasks.add_task(task)
+
+    app = application(handler, tasks=BackgroundTasksModule.setup(run_after=run_after))
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await running.wait()
+        group.cancel_scope.cancel()
+    assert [message.split(":", 1)[1] for message in log.messages] == [
+        f"{first.__qualname__} of GET / was cut off while it ran: the request was cancelled",
+        "second of GET / never started: the request was cancelled",
+        "third of GET / never started: the request was cancelled",
+    ]
+
+
+async def test_a_request_cancelled_before_its_answer_names_what_it_had_collected(log: Log) -> None:
+    """Nothing of it can run any more."""
+    entered = anyio.Event()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(second)
+        entered.set()
+        await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, application(handler), "/")
+        await entered.wait()
+        group.cancel_scope.cancel()
+    assert log.messages == [f"background task {__name__}:second of GET / never started: the request was cancelled"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@RUN_AFTER
+async def test_asyncios_own_cancellation_is_named_too(run_after: str, log: Log) -> None:
+    """That is how uvicorn ends requests when its graceful timeout is over."""
+    running = asyncio.Event()
+
+    async def first() -> None:
+        running.set()
+        await asyncio.sleep(3600)
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(first)
+        tasks.add_task(second)
+
+    app = application(handler, tasks=BackgroundTasksModule.setup(run_after=run_after))
+    serving = asyncio.create_task(request(app, "/"))
+    await running.wait()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert len(log.messages) == 2
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancelled_error_of_the_tasks_own_is_its_failure(log: Log) -> None:
+    """It awaited something that somebody else had cancelled."""
+    ran: list[str] = []
+
+    async def awaits_what_is_cancelled() -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(awaits_what_is_cancelled)
+        tasks.add_task(ran.append, "after")
+
+    app = application(handler, tasks=BackgroundTasksModule.setup(on_error="continue"))
+    assert (await request(app, "/")).error is None
+    assert ran == ["after"]
+    [record] = log.records
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], asyncio.CancelledError)
+
+
+async def test_a_websocket_that_is_cancelled_names_its_tasks(log: Log) -> None:
+    """Also in the middle of an `await tasks()`."""
+    running = anyio.Event()
+
+    async def first() -> None:
+        running.set()
+        await anyio.sleep_forever()
+
+    @ws_route("/ws")
+    async def handler(websocket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        await websocket.accept()
+        tasks.add_task(first)
+        tasks.add_task(second)
+        await tasks()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(Socket().run, application(handler), "/ws")
+        await running.wait()
+        group.cancel_scope.cancel()
+    assert ["cut off" in log.messages[0], "never started" in log.messages[1]] == [True, True]
+
+
+async def test_what_outlives_its_request_cannot_add_any_more() -> None:
+    """A child task of the handler that goes on is told so, in its own stack."""
+    refused: list[BaseException] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        async def late() -> None:
+            with anyio.CancelScope(shield=True):
+                await over.wait()
+                try:
+                    tasks.add_task(second)
+                except BackgroundTasksUnavailable as error:
+                    refused.append(error)
+
+        outlives.start_soon(late)
+        await anyio.lowlevel.checkpoint()
+
+    over = anyio.Event()
+    async with anyio.create_task_group() as outlives:
+        await request(application(handler), "/")
+        over.set()
+    assert len(refused) == 1
+
+
+async def test_coroutines_that_never_run_are_closed() -> None:
+    """No "coroutine was never awaited" is left behind; warnings are errors here."""
+
+    @get("/{how}")
+    async def handler(how: str, tasks: BackgroundTasks) -> None:
+        async def fail() -> None:
+            raise ValueError
+
+        tasks.add_task(fail)
+        tasks.add_task(second)
+        if how == "raises":
+            raise ValueError
+
+    app = application(handler)
+    for how in ("raises", "returns"):
+        await Client().request(app, f"/{how}")
+
