@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 from starlette.background import BackgroundTask
 
 _COROUTINE = inspect.CO_COROUTINE
-_AWAITABLE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE
 
 
 def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any] | None:
@@ -27,9 +26,11 @@ def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, A
     Raises:
         TypeError: `func` is not a callable that can be a task, or does not take these arguments.
     """
-    code = getattr(func if type(func) is FunctionType else _called(func), "__code__", None)
+    if type(func) is not FunctionType:
+        _refuse_other_than_functions(func)
+    code = getattr(_called(func), "__code__", None)
     if code is None or not code.co_flags & _COROUTINE:
-        _refuse_other_than_functions(func, code)
+        _refuse_generator(func, code)
         _check_arguments(func, args, kwargs)
         return None
     try:
@@ -39,19 +40,19 @@ def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, A
     return coroutine
 
 
-def _called(func: object) -> object:
+def _called(func: Callable[..., Any]) -> object:
     """The plain function that runs when `func` is called, as far as that can be known; else `func`."""
+    if type(func) is FunctionType:
+        return func
     if type(func) is functools.partial:
         return _called(func.func)
     if type(func) is MethodType:
         return _called(func.__func__)
-    if type(func) is FunctionType or not callable(func):
-        return func
     call = type(func).__call__
     return call if type(call) is FunctionType else func
 
 
-def _refuse_other_than_functions(func: object, code: Any) -> None:
+def _refuse_other_than_functions(func: object) -> None:
     if isinstance(func, BackgroundTask):
         raise TypeError(
             f"add_task() takes a function and its arguments, not a {type(func).__name__}: "
@@ -64,16 +65,15 @@ def _refuse_other_than_functions(func: object, code: Any) -> None:
         )
     if not callable(func):
         raise TypeError(f"add_task() takes a function and its arguments, not {type(func).__name__!r}: pass a callable")
-    if code is not None and _is_generator(code):
+
+
+def _refuse_generator(func: object, code: Any) -> None:
+    flags = 0 if code is None else code.co_flags
+    if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR) and not flags & inspect.CO_ITERABLE_COROUTINE:
         raise TypeError(
             f"add_task() cannot run the generator function {func!r}: nobody would iterate it; "
             "pass a function that does the iteration"
         )
-
-
-def _is_generator(code: Any) -> bool:
-    generator = code.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR)
-    return bool(generator) and not code.co_flags & _AWAITABLE
 
 
 def _check_arguments(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

@@ -57,7 +57,7 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         substitute: gives what the container binds instead, where somebody overrides the binding.
     """
 
-    substitute: Callable[[], BackgroundTasks] | None = None
+    substitute: Callable[[type[StarletteBackgroundTasks]], StarletteBackgroundTasks] | None = None
     # Defaults of the class, as most requests add no task and change none of it.
     _failed: str | None = None
     _draining = _ending = _ended = False
@@ -213,5 +213,10 @@ def current_background_tasks() -> BackgroundTasks:
     Raises:
         BackgroundTasksUnavailable: no request is current here, or the application does not have the module.
     """
+    return cast(BackgroundTasks, current_tasks(BackgroundTasks))
+
+
+def current_tasks(key: type[StarletteBackgroundTasks]) -> StarletteBackgroundTasks:
+    """The same for either key of the binding."""
     collection = cast(RequestBackgroundTasks, collection_of(current_origin.get()))
-    return collection if collection.substitute is None else collection.substitute()
+    return collection if collection.substitute is None else collection.substitute(key)

@@ -43,7 +43,14 @@ def recorder() -> tuple[type[Recorder], list[TaskFailure]]:
     return type("Bound", (Recorder,), {"failures": failures}), failures
 
 
-ERRORS = [ValueError("x"), HTTPException(404), APIException("api"), Registered(), StopIteration(), asyncio.CancelledError()]
+ERRORS: list[BaseException] = [
+    ValueError("x"),
+    HTTPException(404),
+    APIException("api"),
+    Registered(),
+    StopIteration(),
+    asyncio.CancelledError(),
+]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
@@ -163,7 +170,7 @@ async def test_an_error_in_the_error_handler_is_logged_and_stops_nothing(log: Lo
     assert ran == ["after"]
     [record] = log.records
     assert "TaskErrorHandler failed on background task" in record.getMessage()
-    assert "ValueError(\"the task's\")" in record.getMessage()
+    assert 'ValueError("the task\'s")' in record.getMessage()
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], RuntimeError)
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bg_di import BackgroundTasks, BackgroundTasksModule
-from tests.harness import Client, Log, application, module, request
+from tests.harness import Client, Log, application, module
 
 
 def application_with_middleware(client: Client, run_after: str) -> Any:

@@ -4,6 +4,7 @@ With SIGTERM to a real server it is shown in ``tests/servers``.
 """
 
 import asyncio
+
 import anyio
 import pytest
 from ellar.common import Inject, get, ws_route
@@ -175,4 +176,3 @@ async def test_coroutines_that_never_run_are_closed() -> None:
     app = application(handler)
     for how in ("raises", "returns"):
         await Client().request(app, f"/{how}")
-

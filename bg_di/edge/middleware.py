@@ -4,11 +4,12 @@ from collections import deque
 from typing import Protocol
 
 import anyio
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from bg_di.collection import BackgroundTasks, RequestBackgroundTasks
+from bg_di.collection import RequestBackgroundTasks
 from bg_di.edge.own_background import reported_as_background
 from bg_di.runner import Runner
 from bg_di.task import Origin, current_origin
@@ -17,7 +18,7 @@ from bg_di.task import Origin, current_origin
 class Overrides(Protocol):
     """What the middleware asks of an application in which somebody overrides the collection."""
 
-    def substitute(self) -> BackgroundTasks: ...
+    def substitute(self, key: type[StarletteBackgroundTasks]) -> StarletteBackgroundTasks: ...
 
     def adopt(self, origin: Origin, collection: RequestBackgroundTasks) -> None: ...
 

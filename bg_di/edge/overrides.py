@@ -15,7 +15,7 @@ from injector import Binding, CallableProvider, Injector, InstanceProvider, NoSc
 from starlette.background import BackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from bg_di.collection import BackgroundTasks, RequestBackgroundTasks
+from bg_di.collection import RequestBackgroundTasks
 from bg_di.edge.injector import injector_here
 from bg_di.edge.parameter import KEYS
 from bg_di.edge.scope import CurrentTasks
@@ -30,9 +30,9 @@ class Overrides:
         self._shared: list[StarletteBackgroundTasks] = []
         self._given: WeakKeyDictionary[Collection, list[StarletteBackgroundTasks]] = WeakKeyDictionary()
 
-    def substitute(self) -> BackgroundTasks:
+    def substitute(self, key: type[StarletteBackgroundTasks]) -> StarletteBackgroundTasks:
         """What the container of the current module gives for the collection."""
-        return cast(BackgroundTasks, injector_here(self._root).get(BackgroundTasks))
+        return cast(StarletteBackgroundTasks, injector_here(self._root).get(key))
 
     def give(self, tasks: object, *, shared: bool) -> None:
         """Remember a collection of the user's own that somebody got, so that its tasks run."""

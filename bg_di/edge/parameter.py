@@ -6,7 +6,7 @@ operation with other resolvers, one that has not runs the original.
 """
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 from ellar.common import IExecutionContext
 from ellar.common.params import add_default_resolver
@@ -18,7 +18,7 @@ from ellar.common.params.resolvers.system_parameters import (
 )
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from bg_di.collection import BackgroundTasks, current_background_tasks
+from bg_di.collection import BackgroundTasks, current_tasks
 
 KEYS: tuple[type[StarletteBackgroundTasks], ...] = (StarletteBackgroundTasks, BackgroundTasks)
 
@@ -27,7 +27,8 @@ class CurrentTasksParameter(SystemParameterResolver):
     """Fills a parameter with the collection of the current request, or with what overrides it."""
 
     async def resolve(self, ctx: IExecutionContext, **kwargs: Any) -> ResolverResult:
-        tasks = current_background_tasks()
+        # Ellar declares the annotation as optional; it is one of the two keys.
+        tasks = current_tasks(cast(type[StarletteBackgroundTasks], self.type_annotation))
         return ResolverResult({self.parameter_name: tasks}, [], self.create_raw_data(tasks))
 
 

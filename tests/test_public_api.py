@@ -1,0 +1,24 @@
+"""The public names, and what importing them costs."""
+
+import bg_di
+import bg_di.testing
+
+
+def test_the_public_names_are_those_of_the_contract() -> None:
+    """A name more or less is a decision, not an accident."""
+    assert sorted(bg_di.__all__) == [
+        "BackgroundTaskError",
+        "BackgroundTasks",
+        "BackgroundTasksModule",
+        "BackgroundTasksUnavailable",
+        "TaskErrorHandler",
+        "TaskFailure",
+        "current_background_tasks",
+    ]
+    assert bg_di.testing.__all__ == ["RecordingBackgroundTasks"]
+
+
+def test_every_public_name_says_what_it_is() -> None:
+    """In its docstring."""
+    for name in bg_di.__all__:
+        assert getattr(bg_di, name).__doc__, name
