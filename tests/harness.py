@@ -4,13 +4,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from json import loads
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import anyio
 from ellar.app import App, AppFactory
-from ellar.common import Module
+from ellar.common import Module, ws_route
 from ellar.core import ModuleBase
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message
 
 from bg_di import BackgroundTasksModule
@@ -29,6 +30,19 @@ def application(
     feature = module(routers=list(routes), controllers=more.pop("controllers", ()), providers=more.pop("services", ()))
     modules = [*([tasks] if tasks else []), feature, *more.pop("modules", ())]
     return AppFactory.create_app(modules=modules, config_module=config or {}, **more)
+
+
+def wrap(app: App, *middleware: Middleware) -> App:
+    """Put middleware around the whole of Ellar's stack, inside our frame only."""
+    frame, *stack = cast(list[Any], app.config.MIDDLEWARE)
+    app.config.MIDDLEWARE = cast(Any, [frame, *middleware, *stack])
+    return app
+
+
+def websocket(path: str) -> Callable[[Callable[..., Any]], Any]:
+    """Ellar's `ws_route`, which declares what it returns as not callable."""
+    declare: Any = ws_route
+    return cast(Callable[[Callable[..., Any]], Any], declare(path))
 
 
 @dataclass

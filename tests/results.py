@@ -4,7 +4,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ellar.common import IExecutionContext, Response, get, render
 from ellar.common.responses.models import EmptyAPIResponseModel
@@ -31,24 +31,19 @@ def with_tasks(handler: Callable[..., Any], add: Add) -> Callable[..., Any]:
     """The same handler with a `tasks` parameter in front, which calls `add` first."""
     signature = inspect.signature(handler)
 
-    if inspect.iscoroutinefunction(handler):
+    @wraps(handler)
+    async def tasked(*, tasks: BackgroundTasks, **arguments: Any) -> Any:
+        add(tasks)
+        return await handler(**arguments)
 
-        @wraps(handler)
-        async def tasked(*, tasks: BackgroundTasks, **arguments: Any) -> Any:
-            add(tasks)
-            return await handler(**arguments)
+    @wraps(handler)
+    def tasked_sync(*, tasks: BackgroundTasks, **arguments: Any) -> Any:
+        add(tasks)
+        return handler(**arguments)
 
-    else:
-
-        @wraps(handler)
-        def tasked(*, tasks: BackgroundTasks, **arguments: Any) -> Any:
-            add(tasks)
-            return handler(**arguments)
-
-    tasked.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[*signature.parameters.values(), TASKS]
-    )
-    return tasked
+    chosen: Any = tasked if inspect.iscoroutinefunction(handler) else tasked_sync
+    chosen.__signature__ = signature.replace(parameters=[*signature.parameters.values(), TASKS])
+    return cast(Callable[..., Any], chosen)
 
 
 def route(kind: str, add: Add | None = None) -> Any:

@@ -1,5 +1,6 @@
 """Promise 1: what was added runs exactly once, after the last byte, whatever the handler returns."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bg_di import BackgroundTasks as OurBackgroundTasks
 from bg_di import BackgroundTasksModule
 from tests import results
-from tests.harness import Client, application, concurrently
+from tests.harness import Client, application, concurrently, wrap
 
 RUN_AFTER = pytest.mark.parametrize("run_after", ["response", "request"])
 
@@ -26,8 +27,7 @@ def app_with(*routes: Any, run_after: str = "response", middleware: list[Any] | 
     app = application(
         *routes, tasks=BackgroundTasksModule.setup(run_after=run_after), base_directory=results.DOCUMENT.parent
     )
-    frame, *stack = app.config.MIDDLEWARE
-    app.config.MIDDLEWARE = [frame, *(middleware or []), *stack]
+    wrap(app, *(middleware or []))
     return app
 
 
@@ -161,7 +161,7 @@ async def test_what_a_streaming_generator_adds_runs_too() -> None:
 
     @get("/")
     async def handler(tasks: BackgroundTasks) -> StreamingResponse:
-        async def body() -> Any:
+        async def body() -> AsyncIterator[bytes]:
             tasks.add_task(client.timeline.append, "before")
             yield b"chunk"
             tasks.add_task(client.timeline.append, "after")

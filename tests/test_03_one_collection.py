@@ -23,7 +23,6 @@ from ellar.common import (
     exception_handler,
     get,
     middleware,
-    ws_route,
 )
 from ellar.core import WebSocket, mount
 from ellar.core.middleware import Middleware
@@ -36,7 +35,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bg_di import BackgroundTasks, BackgroundTasksUnavailable, current_background_tasks
-from tests.harness import Client, Socket, application, concurrently, module, request
+from tests.harness import Client, Socket, application, concurrently, module, request, websocket
 
 KEYS = pytest.mark.parametrize("key", [BackgroundTasks, StarletteBackgroundTasks])
 
@@ -58,19 +57,21 @@ async def test_every_place_of_a_request_gets_the_same_collection(key: Any) -> No
     """Handler parameters, services of every scope, guards, interceptors, controllers, middleware, threads."""
     seen = Seen()
 
-    def service(scope: Any) -> Any:
-        class Service:
-            def __init__(self, tasks: key) -> None:
-                self.tasks = tasks
+    @injectable(scope=transient_scope)
+    class Transient:
+        def __init__(self, tasks: key) -> None:
+            self.tasks = tasks
 
-            def add(self, name: str) -> None:
-                seen.add(self.tasks, name)
+        def add(self, name: str) -> None:
+            seen.add(self.tasks, name)
 
-        return injectable(scope)(Service)
+    @injectable(scope=request_scope)
+    class Scoped(Transient): ...
 
-    Transient, Scoped, Singleton = service(transient_scope), service(request_scope), service(singleton_scope)
+    @injectable(scope=singleton_scope)
+    class Singleton(Transient): ...
 
-    @injectable
+    @injectable(scope=singleton_scope)
     class Guard(GuardCanActivate):
         def __init__(self, tasks: key) -> None:
             self.tasks = tasks
@@ -79,7 +80,7 @@ async def test_every_place_of_a_request_gets_the_same_collection(key: Any) -> No
             seen.add(self.tasks, "guard")
             return True
 
-    @injectable
+    @injectable(scope=singleton_scope)
     class Interceptor(EllarInterceptor):
         def __init__(self, tasks: key) -> None:
             self.tasks = tasks
@@ -98,7 +99,7 @@ async def test_every_place_of_a_request_gets_the_same_collection(key: Any) -> No
                 self.tasks.add_task(seen.ran.append, "ASGI middleware")
             await self.app(scope, receive, send)
 
-    @Controller("/c")
+    @Controller("/c")  # pyright: ignore[reportCallIssue]
     class Users(ControllerBase):
         def __init__(self, tasks: key, a: Transient, b: Scoped, c: Singleton) -> None:
             self.tasks = tasks
@@ -221,7 +222,7 @@ async def test_a_singleton_reaches_the_current_request_while_its_first_one_is_op
     entered, leave = anyio.Event(), anyio.Event()
     ran: list[str] = []
 
-    @injectable(singleton_scope)
+    @injectable(scope=singleton_scope)
     class Mailer:
         def __init__(self, tasks: BackgroundTasks) -> None:
             self.tasks = tasks
@@ -247,7 +248,7 @@ async def test_a_singleton_built_outside_of_any_request_reaches_each() -> None:
     """Also one that is built at start-up, where Ellar's request scope is not available."""
     ran: list[int] = []
 
-    @injectable
+    @injectable(scope=singleton_scope)
     class Mailer:
         def __init__(self, tasks: StarletteBackgroundTasks) -> None:
             self.tasks = tasks
@@ -269,12 +270,12 @@ async def test_hundreds_of_requests_at_once_keep_their_tasks_apart() -> None:
     """Each collects from the handler, a service of its own and a singleton, with others in between."""
     ran: dict[int, list[str]] = {}
 
-    @injectable(singleton_scope)
+    @injectable(scope=singleton_scope)
     class Shared:
         def __init__(self, tasks: BackgroundTasks) -> None:
             self.tasks = tasks
 
-    @injectable(request_scope)
+    @injectable(scope=request_scope)
     class Own(Shared): ...
 
     async def task(number: int, name: str) -> None:
@@ -380,12 +381,12 @@ async def test_a_websocket_has_one_collection_a_connection(key: Any) -> None:
     """`await tasks()` runs what was collected so far; the rest runs at the connection's end."""
     ran: list[Any] = []
 
-    @injectable(request_scope)
+    @injectable(scope=request_scope)
     class Service:
         def __init__(self, tasks: key) -> None:
             self.tasks = tasks
 
-    @ws_route("/ws")
+    @websocket("/ws")
     async def handler(websocket: Inject[WebSocket], tasks: key, service: Inject[Service]) -> None:
         assert service.tasks is tasks
         await websocket.accept()
@@ -406,12 +407,12 @@ async def test_a_singleton_awaits_the_collection_of_the_current_websocket() -> N
     """Awaiting goes to the current connection as adding does."""
     ran: list[str] = []
 
-    @injectable(singleton_scope)
+    @injectable(scope=singleton_scope)
     class Service:
         def __init__(self, tasks: BackgroundTasks) -> None:
             self.tasks = tasks
 
-    @ws_route("/ws")
+    @websocket("/ws")
     async def handler(websocket: Inject[WebSocket], service: Inject[Service]) -> None:
         await websocket.accept()
         service.tasks.add_task(ran.append, "task")

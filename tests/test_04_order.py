@@ -5,11 +5,11 @@ from typing import Any
 
 import anyio
 import pytest
-from ellar.common import Inject, get, ws_route
+from ellar.common import Inject, get
 from ellar.core import WebSocket
 
 from bg_di import BackgroundTasks, BackgroundTasksModule
-from tests.harness import Client, Log, Socket, application, concurrently, request
+from tests.harness import Client, Log, Socket, application, concurrently, request, websocket
 
 RUN_AFTER = pytest.mark.parametrize("run_after", ["response", "request"])
 
@@ -149,7 +149,7 @@ async def test_in_a_websocket_a_failing_task_ends_the_rest_of_its_round() -> Non
     """What is added after an `await tasks()` is a round of its own."""
     ran: list[str] = []
 
-    @ws_route("/ws")
+    @websocket("/ws")
     async def handler(websocket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
         await websocket.accept()
         tasks.add_task(fail)

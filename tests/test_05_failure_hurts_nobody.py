@@ -5,12 +5,13 @@ What it means on the connection of a real server is in ``tests/servers``.
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from ellar.common import APIException, Inject, Response, exception_handler, get
 from ellar.core import mount
-from ellar.di import ProviderConfig, injectable
+from ellar.di import ProviderConfig, injectable, singleton_scope
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
@@ -204,7 +205,7 @@ def sync_boom() -> None:
     raise ValueError("own background")
 
 
-async def body() -> Any:
+async def body() -> AsyncIterator[bytes]:
     yield b"x"
 
 
@@ -317,12 +318,12 @@ async def test_a_service_of_the_container_can_be_the_handlers_dependency() -> No
     """The handler is built by the container."""
     heard: list[str] = []
 
-    @injectable
+    @injectable(scope=singleton_scope)
     class Pager:
         def page(self, name: str) -> None:
             heard.append(name)
 
-    @injectable
+    @injectable(scope=singleton_scope)
     class Paging(TaskErrorHandler):
         def __init__(self, pager: Pager) -> None:
             self.pager = pager

@@ -16,10 +16,9 @@ from ellar.common import (
     exception_handler,
     get,
     middleware,
-    ws_route,
 )
 from ellar.core import WebSocket
-from ellar.di import injectable
+from ellar.di import injectable, singleton_scope
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
@@ -28,7 +27,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from bg_di import BackgroundTasks, BackgroundTasksModule, current_background_tasks
-from tests.harness import Client, Log, Socket, application, module, request
+from tests.harness import Client, Log, Socket, application, module, request, websocket, wrap
 
 RUN_AFTER = pytest.mark.parametrize("run_after", ["response", "request"])
 
@@ -121,13 +120,13 @@ async def test_what_guards_middleware_and_exception_handlers_add_is_theirs(run_a
     def add(name: str) -> None:
         current_background_tasks().add_task(named(ran, name))
 
-    @injectable
+    @injectable(scope=singleton_scope)
     class Guard(GuardCanActivate):
         async def can_activate(self, context: IExecutionContext) -> bool:
             add("guard")
             return True
 
-    @injectable
+    @injectable(scope=singleton_scope)
     class Interceptor(EllarInterceptor):
         async def intercept(self, context: IExecutionContext, next_interceptor: Callable[..., Any]) -> Any:
             add("interceptor")
@@ -162,7 +161,7 @@ async def test_a_guard_that_refuses_keeps_its_tasks() -> None:
     """The handler was never entered."""
     ran: list[str] = []
 
-    @injectable
+    @injectable(scope=singleton_scope)
     class Guard(GuardCanActivate):
         def __init__(self, tasks: BackgroundTasks) -> None:
             self.tasks = tasks
@@ -199,9 +198,7 @@ async def test_what_middleware_adds_while_the_response_streams_is_its_own(log: L
         tasks.add_task(named(ran, "handler"))
         return StreamingResponse(body())
 
-    app = application(handler)
-    app.config.MIDDLEWARE = [*app.config.MIDDLEWARE, Middleware(Auditing)]
-    await request(app, "/")
+    await request(wrap(application(handler), Middleware(Auditing)), "/")
     assert ran == ["audit"]
     assert len(log.messages) == 1
 
@@ -239,7 +236,7 @@ async def test_a_websocket_that_ends_by_disconnect_succeeded() -> None:
     """The client closed the connection, that is how it ends."""
     ran: list[str] = []
 
-    @ws_route("/ws")
+    @websocket("/ws")
     async def handler(websocket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
         await websocket.accept()
         tasks.add_task(named(ran, "task"))
@@ -256,7 +253,7 @@ async def test_a_websocket_handler_that_raises_drops_what_waits(log: Log) -> Non
     """What `await tasks()` has run by then has run."""
     ran: list[str] = []
 
-    @ws_route("/ws")
+    @websocket("/ws")
     async def handler(websocket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
         await websocket.accept()
         tasks.add_task(named(ran, "before"))

@@ -1,7 +1,7 @@
 """Promise 7: inside the response, or after the whole middleware stack."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bg_di import BackgroundTasks, BackgroundTasksModule
-from tests.harness import Client, Log, application, module
+from tests.harness import Client, Log, application, module, wrap
 
 
 def application_with_middleware(client: Client, run_after: str) -> Any:
@@ -35,8 +35,7 @@ def application_with_middleware(client: Client, run_after: str) -> Any:
 
     feature = module("Sessions", routers=[handler], body={"around": middleware()(around)})
     app = application(tasks=BackgroundTasksModule.setup(run_after=run_after), modules=[feature])
-    frame, *stack = app.config.MIDDLEWARE
-    app.config.MIDDLEWARE = [frame, Middleware(Outer), *stack]
+    wrap(app, Middleware(Outer))
     return app
 
 
@@ -75,8 +74,7 @@ async def test_where_a_middleware_holds_the_last_byte_back_they_run_as_soon_as_i
         tasks.add_task(client.timeline.append, "task")
 
     app = application(handler)
-    frame, *stack = app.config.MIDDLEWARE
-    app.config.MIDDLEWARE = [frame, Middleware(Outer), Middleware(Holding), *stack]
+    wrap(app, Middleware(Outer), Middleware(Holding))
     await client.request(app, "/")
     assert client.timeline == ["start", "last byte", "task", "stack left"]
 
@@ -111,7 +109,7 @@ async def test_a_middleware_that_leaves_early_costs_no_task(log: Log) -> None:
                 self.app = app
 
             async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-                outlives.start_soon(self.app, scope, receive, send)
+                outlives.start_soon(cast(Any, self.app), scope, receive, send)
                 await entered.wait()
 
         entered = anyio.Event()
@@ -123,8 +121,7 @@ async def test_a_middleware_that_leaves_early_costs_no_task(log: Log) -> None:
             await release.wait()
 
         app = application(handler)
-        frame, *stack = app.config.MIDDLEWARE
-        app.config.MIDDLEWARE = [frame, Middleware(Early), *stack]
+        wrap(app, Middleware(Early))
         await client.request(app, "/x")
         client.timeline.append("frame left")
         release.set()

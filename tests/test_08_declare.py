@@ -7,6 +7,7 @@ from ellar.app import App, AppFactory
 from ellar.common import get
 from ellar.core import Config, LazyModuleImport, ModuleBase, ModuleSetup
 from ellar.testing import Test
+from ellar.testing.module import TestingModule as ModuleUnderTest
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from bg_di import BackgroundTaskError, BackgroundTasks, BackgroundTasksModule
@@ -17,7 +18,8 @@ from tests.harness import Client, application, module
 def options_of(app: App) -> Options:
     declared = app.injector.get_module(BackgroundTasksModule)
     assert declared is not None
-    return declared.get(Options)
+    options: Options = declared.get(Options)
+    return options
 
 
 def built(*modules: Any, **config: Any) -> App:
@@ -108,7 +110,7 @@ def test_a_tool_that_only_reads_the_module_tree_changes_nothing() -> None:
 
 def test_options_are_kept_in_test_modules() -> None:
     """`Test.create_test_module` builds an application like any other."""
-    tested = Test.create_test_module(modules=[BackgroundTasksModule.setup(max_threads=7)])
+    tested: ModuleUnderTest = Test.create_test_module(modules=[BackgroundTasksModule.setup(max_threads=7)])
     assert options_of(tested.create_application()).max_threads == 7
 
 
@@ -132,7 +134,7 @@ def test_wrong_options_are_refused_by_name(options: dict[str, Any], parts: list[
         lambda: built(BackgroundTasksModule.register_setup(**options)),
     ):
         with pytest.raises(BackgroundTaskError) as error:
-            declare()
+            declare()  # type: ignore[no-untyped-call]
         assert isinstance(error.value, ValueError)
         for part in parts:
             assert part in str(error.value)

@@ -42,19 +42,15 @@ async def test_a_task_sees_what_was_set_when_it_was_added(sync_handler: bool) ->
         tasks.add_task(see_sync, seen)
         tasks.add_task(lambda: see(seen))
 
-    if sync_handler:
+    @get("/sync")
+    def sync(tasks: BackgroundTasks) -> None:
+        add(tasks)
 
-        @get("/")
-        def handler(tasks: BackgroundTasks) -> None:
-            add(tasks)
+    @get("/async")
+    async def handler(tasks: BackgroundTasks) -> None:
+        add(tasks)
 
-    else:
-
-        @get("/")
-        async def handler(tasks: BackgroundTasks) -> None:
-            add(tasks)
-
-    await request(application(handler), "/")
+    await request(application(sync, handler), "/sync" if sync_handler else "/async")
     assert seen == ["nobody", "ada", "ada", "grace", "grace"]
 
 

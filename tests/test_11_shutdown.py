@@ -7,11 +7,11 @@ import asyncio
 
 import anyio
 import pytest
-from ellar.common import Inject, get, ws_route
+from ellar.common import Inject, get
 from ellar.core import WebSocket
 
 from bg_di import BackgroundTasks, BackgroundTasksModule, BackgroundTasksUnavailable
-from tests.harness import Client, Log, Socket, application, request
+from tests.harness import Client, Log, Socket, application, request, websocket
 
 RUN_AFTER = pytest.mark.parametrize("run_after", ["response", "request"])
 
@@ -122,7 +122,7 @@ async def test_a_websocket_that_is_cancelled_names_its_tasks(log: Log) -> None:
         running.set()
         await anyio.sleep_forever()
 
-    @ws_route("/ws")
+    @websocket("/ws")
     async def handler(websocket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
         await websocket.accept()
         tasks.add_task(first)

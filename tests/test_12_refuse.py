@@ -68,7 +68,7 @@ async def refusal(*call: Any, **kwargs: Any) -> BaseException | None:
         (functools.partial(send_mail, subject="x"), "(address: str, *, subject: str = 'x')"),
         (Sender(), "(address: str)"),
         (SyncSender(), "(address: str)"),
-        (functools.partial(Sender(), "a", "b"), "functools.partial"),
+        (functools.partial(Sender(), *"ab"), "functools.partial"),
     ],
     ids=repr,
 )
@@ -192,7 +192,7 @@ async def test_every_kind_of_callable_runs() -> None:
 
     @functools.wraps(task)
     def decorated(*args: Any) -> Any:
-        return task(*args, "decorated")
+        return task("decorated")
 
     class Awaitable:
         def __await__(self) -> Any:

@@ -7,6 +7,7 @@ import pytest
 from ellar.common import Controller, ControllerBase, Inject, get
 from ellar.di import ProviderConfig, injectable, request_scope, singleton_scope, transient_scope
 from ellar.testing import Test
+from ellar.testing.module import TestingModule as ModuleUnderTest
 from starlette.background import BackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
@@ -41,16 +42,18 @@ def places(key: Any) -> tuple[Any, list[int]]:
     """A module in which handler, controller, services of every scope and plain code ask for `key`."""
     got: list[int] = []
 
-    def service(scope: Any) -> Any:
-        class Service:
-            def __init__(self, tasks: key) -> None:
-                self.tasks = tasks
+    @injectable(scope=transient_scope)
+    class A:
+        def __init__(self, tasks: key) -> None:
+            self.tasks = tasks
 
-        return injectable(scope)(Service)
+    @injectable(scope=request_scope)
+    class B(A): ...
 
-    A, B, C = service(transient_scope), service(request_scope), service(singleton_scope)
+    @injectable(scope=singleton_scope)
+    class C(A): ...
 
-    @Controller("/c")
+    @Controller("/c")  # pyright: ignore[reportCallIssue]
     class Users(ControllerBase):
         def __init__(self, tasks: key) -> None:
             self.tasks = tasks
@@ -86,7 +89,8 @@ async def test_a_fake_value_reaches_everybody_by_either_key(depth: int, asked: A
     declared: Any = BackgroundTasksModule
     for _ in range(depth):
         declared = module(modules=[declared])
-    tested = Test.create_test_module(modules=[declared, feature]).override_provider(overridden, use_value=value)
+    tested: ModuleUnderTest = Test.create_test_module(modules=[declared, feature])
+    tested.override_provider(overridden, use_value=value)
     client = await request(tested.create_application(), "/c/")
     assert (client.error, client.status) == (None, 200)
     assert got == [id(value)] * 7
@@ -102,7 +106,7 @@ async def test_a_fake_value_reaches_everybody_by_either_key(depth: int, asked: A
 async def test_a_fake_class_reaches_everybody_by_either_key(asked: Any, overridden: Any) -> None:
     """Ellar makes one instance of it for the application, which the test asks the container for."""
     feature, got = places(asked)
-    tested = Test.create_test_module(modules=[BackgroundTasksModule, feature])
+    tested: ModuleUnderTest = Test.create_test_module(modules=[BackgroundTasksModule, feature])
     tested.override_provider(overridden, use_class=type("Fake", (RecordingBackgroundTasks,), {}))
     await request(tested.create_application(), "/c/")
     recorded = tested.get(asked)
@@ -139,7 +143,7 @@ async def test_a_collection_of_the_users_own_is_attached_and_runs(
         tasks.add_task(client.timeline.append, "second")
 
     module = BackgroundTasksModule.setup(run_after=run_after)
-    own = ProviderConfig(StarletteBackgroundTasks, use_class=base, scope=scope)
+    own: Any = ProviderConfig(StarletteBackgroundTasks, use_class=base, scope=scope)
     app = application(handler, tasks=module, providers=[own])
     for _ in range(3):
         client.timeline.clear()
@@ -248,7 +252,7 @@ async def test_an_error_handler_is_overridden_as_any_provider() -> None:
         tasks.add_task(fail)
 
     fake = Fake()
-    tested = Test.create_test_module(modules=[BackgroundTasksModule], routers=[handler])
+    tested: ModuleUnderTest = Test.create_test_module(modules=[BackgroundTasksModule], routers=[handler])
     tested.override_provider(TaskErrorHandler, use_value=fake)
     await request(tested.create_application(), "/")
     assert len(fake) == 1
@@ -259,7 +263,7 @@ async def test_a_fake_outside_of_a_request_is_a_plain_object() -> None:
     own = Users()
     app = application(providers=[ProviderConfig(StarletteBackgroundTasks, use_value=own)])
     assert app.injector.get(StarletteBackgroundTasks) is own
-    transient = ProviderConfig(StarletteBackgroundTasks, use_class=Users, scope=transient_scope)
+    transient: Any = ProviderConfig(StarletteBackgroundTasks, use_class=Users, scope=transient_scope)
     assert type(application(providers=[transient]).injector.get(BackgroundTasks)) is Users
 
 

@@ -1,0 +1,69 @@
+"""A mail server that cannot be too early.
+
+It holds each mail until it knows that the sign-up which it is for has been answered. So an application that
+sends the mail before the response, or that keeps the response until the mail is gone, gets nowhere: the order
+that the demo shows cannot be an accident.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from examples.signup.demo.people import Person
+from examples.signup.demo.timeline import Answered, HeldInVain, Mailed, Moment, Refused, Timeline
+
+
+class PostOffice:
+    """What the mail server does with mail, as a handler of aiosmtpd.
+
+    Args:
+        people: whose sign-ups it waits for, and whose mail it refuses.
+        timeline: tells it who has been answered, and is told what becomes of the mail.
+        patience: seconds for which it holds a mail.
+    """
+
+    def __init__(self, people: Sequence[Person], timeline: Timeline, *, patience: float) -> None:
+        self._refused = {person.email for person in people if person.refused}
+        self._timeline = timeline
+        self._patience = patience
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Who is it for? Say nothing before that one's sign-up has been answered."""
+
+        def answered(moments: Sequence[Moment]) -> bool:
+            return any(isinstance(moment, Answered) and moment.email == address for moment in moments)
+
+        if not await self._timeline.until(answered, timeout=self._patience):
+            self._timeline.add(HeldInVain(email=address))
+            return "451 4.3.0 the sign-up has not been answered"
+        if address in self._refused:
+            reply = "550 5.1.1 no such mailbox"
+            self._timeline.add(Refused(email=address, reply=reply))
+            return reply
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Put the mail into the mailbox of each recipient."""
+        assert isinstance(envelope.content, bytes), "the server has been told not to decode"
+        message = message_from_bytes(envelope.content, EmailMessage, policy=policy.default)
+        # Mail travels with the line ends of SMTP.
+        body = message.get_content().replace("\r\n", "\n")
+        for address in envelope.rcpt_tos:
+            self._timeline.add(Mailed(email=address, to=message["To"], subject=message["Subject"], body=body))
+        return "250 OK"
+
+
+@asynccontextmanager
+async def mail_server(post_office: PostOffice) -> AsyncIterator[int]:
+    """Run a mail server on a free port of this machine, and give the port."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(post_office, hostname="localhost", loop=loop), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
