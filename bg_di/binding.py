@@ -40,16 +40,14 @@ def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, A
     return coroutine
 
 
-def _called(func: Callable[..., Any]) -> object:
+def _called(func: Any) -> object:
     """The plain function that runs when `func` is called, as far as that can be known; else `func`."""
-    if type(func) is FunctionType:
-        return func
-    if type(func) is functools.partial:
+    kind = type(func)
+    if kind is functools.partial:
         return _called(func.func)
-    if type(func) is MethodType:
+    if kind is MethodType:
         return _called(func.__func__)
-    call = type(func).__call__
-    return call if type(call) is FunctionType else func
+    return kind.__call__ if kind is not FunctionType and type(kind.__call__) is FunctionType else func
 
 
 def _refuse_other_than_functions(func: object) -> None:

@@ -91,7 +91,7 @@ def core_plugin(into: list[Any]) -> Any:
     """A plugin that replaces the consumer as a core service, as Ellar documents it."""
 
     @injectable(scope=singleton_scope)
-    class Consumer(EllarInterceptorConsumer):
+    class Consumer(EllarInterceptorConsumer):  # pyright: ignore[reportGeneralTypeIssues]
         async def execute(self, context: IExecutionContext, route_operation: Any) -> None:
             into.append("core plugin")
             await super().execute(context, route_operation)

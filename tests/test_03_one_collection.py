@@ -2,10 +2,11 @@
 
 import contextvars
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -461,3 +462,56 @@ async def test_our_parameter_in_an_application_without_the_module_says_what_is_m
 
     app: App = application(handler, tasks=None)
     assert isinstance((await request(app, "/")).error, BackgroundTasksUnavailable)
+
+
+async def test_a_task_that_awaits_its_own_collection_goes_on() -> None:
+    """What waits behind it runs when it has ended: waiting for that inside of it would be for ever."""
+    ran: list[str] = []
+
+    @websocket("/ws")
+    async def handler(websocket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        async def awaits() -> None:
+            await tasks()
+            ran.append("first")
+
+        tasks.add_task(awaits)
+        tasks.add_task(ran.append, "second")
+
+    with anyio.fail_after(10):
+        await Socket().run(application(handler), "/ws")
+    assert ran == ["first", "second"]
+
+
+async def test_a_thread_that_adds_in_the_moment_the_request_ends_is_not_refused_for_what_runs() -> None:
+    """Between the two steps of adding the request may drain and end: the task has run, so there is no error."""
+    appended, ended = threading.Event(), threading.Event()
+    ran: list[str] = []
+    errors: list[BaseException] = []
+
+    class Held(deque[Any]):
+        """Gives the event loop time to drain, after the task is in."""
+
+        def append(self, task: Any, /) -> None:
+            super().append(task)
+            appended.set()
+            ended.wait(10)
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        def add() -> None:
+            try:
+                tasks.add_task(ran.append, "task")
+            except BackgroundTasksUnavailable as error:
+                errors.append(error)
+
+        cast(Any, tasks).waiting = Held()
+        threads.append(threading.Thread(target=contextvars.copy_context().run, args=(add,)))
+        threads[0].start()
+        await anyio.to_thread.run_sync(appended.wait)
+
+    threads: list[threading.Thread] = []
+    await request(application(handler), "/")
+    ended.set()
+    await anyio.to_thread.run_sync(threads[0].join)
+    assert ran == ["task"]
+    assert errors == []

@@ -146,6 +146,30 @@ async def test_the_error_handler_of_a_feature_hears_of_what_it_added() -> None:
     assert ([f.path for f in own], [f.path for f in roots]) == (["/own"], ["/other"])
 
 
+@pytest.mark.parametrize("shared", ["the route", "the module"])
+async def test_a_route_in_two_applications_reports_to_the_one_that_served_it(shared: str) -> None:
+    """Ellar runs such a route with the injector of the application that was built last."""
+
+    async def fail() -> None:
+        raise ValueError
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(fail)
+
+    feature = module(routers=[handler])
+    apps, heard = [], []
+    for _ in range(2):
+        Handler, failures = recorder()
+        provided: list[Any] = [ProviderConfig(TaskErrorHandler, use_class=Handler)]
+        modules = [feature] if shared == "the module" else [module(routers=[handler])]
+        apps.append(application(modules=modules, providers=provided))
+        heard.append(failures)
+    for app in apps:
+        await request(app, "/")
+    assert [len(failures) for failures in heard] == [1, 1]
+
+
 async def test_an_error_in_the_error_handler_is_logged_and_stops_nothing(log: Log) -> None:
     """Neither the tasks after it nor the request."""
     ran: list[str] = []

@@ -1,10 +1,12 @@
 """Promise 14: fakes reach everybody who asks, by either key, wherever the module was declared."""
 
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
 
+import anyio
 import pytest
-from ellar.common import Controller, ControllerBase, Inject, get
+from ellar.common import Controller, ControllerBase, IHostContext, Inject, get, middleware
 from ellar.di import ProviderConfig, injectable, request_scope, singleton_scope, transient_scope
 from ellar.testing import Test
 from ellar.testing.module import TestingModule as ModuleUnderTest
@@ -188,6 +190,52 @@ async def test_a_failing_task_of_the_users_own_collection_hurts_nobody(log: Log)
 
     assert (await request(application(handler, providers=[own_collection()]), "/")).error is None
     assert ["failed" in log.messages[0], "was skipped" in log.messages[1]] == [True, True]
+
+
+async def test_a_cancelled_request_names_what_the_users_own_collection_had(log: Log) -> None:
+    """As it names what ours had."""
+    entered = anyio.Event()
+
+    @get("/")
+    async def handler(tasks: StarletteBackgroundTasks) -> None:
+        tasks.add_task(send_welcome, "a")
+        entered.set()
+        await anyio.sleep_forever()
+
+    app = application(handler, providers=[own_collection()])
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await entered.wait()
+        group.cancel_scope.cancel()
+    assert log.messages == [
+        f"background task {__name__}:send_welcome of GET / never started: the request was cancelled"
+    ]
+
+
+async def test_what_middleware_adds_to_a_users_own_collection_while_it_is_cancelled_is_named(log: Log) -> None:
+    """Also after the request has been given up."""
+    entered = anyio.Event()
+
+    async def around(cls: Any, context: IHostContext, call_next: Callable[..., Any]) -> None:
+        try:
+            await call_next()
+        finally:
+            current_background_tasks().add_task(send_welcome, "late")
+
+    @get("/")
+    async def handler() -> None:
+        entered.set()
+        await anyio.sleep_forever()
+
+    feature = module(routers=[handler], body={"around": middleware(app=True)(around)})
+    app = application(modules=[feature], providers=[own_collection()])
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await entered.wait()
+        group.cancel_scope.cancel()
+    assert log.messages == [
+        f"background task {__name__}:send_welcome of GET / never started: the request was cancelled"
+    ]
 
 
 async def test_a_features_own_binding_is_respected_there() -> None:

@@ -12,8 +12,6 @@ def injector_here(root: EllarInjector) -> EllarInjector:
     list: that runs with the injector of the one which was built last.
     """
     injector = _injector_context_var.get()
-    if not isinstance(injector, EllarInjector):
-        return root
     if injector.tree_manager is root.tree_manager:
         return injector
     module = root.get_module(injector.owner.module) if injector.owner else None

@@ -104,21 +104,18 @@ class BackgroundTasksMiddleware:
             tasks.substitute = self._overrides.substitute
         token = current_origin.set(tasks)
         try:
-            await self._app(scope, receive, tasks.send)
-        except Exception as error:
-            self._adopt(tasks)
-            if not await reported_as_background(error, tasks, self._runner):
+            try:
+                await self._app(scope, receive, tasks.send)
+            except Exception as error:
+                if not await reported_as_background(error, tasks, self._runner):
+                    raise
+            except BaseException:
+                tasks.abandon()
                 raise
-        except BaseException:
-            tasks.abandon()
-            raise
-        else:
-            self._adopt(tasks)
+            finally:
+                if self._overrides is not None:
+                    self._overrides.adopt(tasks, tasks)
+                if tasks.end() and tasks.is_due():
+                    await tasks.drain()
         finally:
-            if tasks.end() and tasks.is_due():
-                await tasks.drain()
             current_origin.reset(token)
-
-    def _adopt(self, tasks: ConnectionTasks) -> None:
-        if self._overrides is not None:
-            self._overrides.adopt(tasks, tasks)

@@ -15,10 +15,12 @@ from injector import Binding, CallableProvider, Injector, InstanceProvider, NoSc
 from starlette.background import BackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
+from bg_di import log
 from bg_di.collection import RequestBackgroundTasks
 from bg_di.edge.injector import injector_here
 from bg_di.edge.parameter import KEYS
 from bg_di.edge.scope import CurrentTasks
+from bg_di.errors import BackgroundTasksUnavailable
 from bg_di.task import Collection, Origin, Task, current_origin
 
 
@@ -47,8 +49,12 @@ class Overrides:
     def adopt(self, origin: Origin, collection: RequestBackgroundTasks) -> None:
         """Take over what was added to the user's collections, as if it had been added in `origin`."""
         for tasks in (*self._given.get(collection, ()), *self._shared):
-            for task in _new(tasks):
-                collection.add(Task(origin, task.__call__, (), {}))
+            for added in _new(tasks):
+                task = Task(origin, added.__call__, (), {})
+                try:
+                    collection.add(task)
+                except BackgroundTasksUnavailable:
+                    log.never_started(task)
 
 
 def find_overrides(app: App, modules: list[ModuleRefBase]) -> Overrides | None:

@@ -1,0 +1,49 @@
+"""The check of the limits on speed can fail."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from benchmarks.__main__ import failed
+from benchmarks.limits import INSTRUCTIONS, judged
+from benchmarks.subjects import Subject
+
+# What Ellar and Starlette take, and what bg_di takes if it uses each limit to the full.
+THERE = {("ellar", 0): 1000.0, ("ellar", 1): 1100.0, ("ellar", 10): 1200.0, ("starlette", 100): 2000.0}
+FULL = {("bg_di", 0): 1020.0, ("bg_di", 1): 1060.0, ("bg_di", 10): 1110.0, ("bg_di", 100): 2020.0}
+
+
+def measured(**changed: float) -> Mapping[Subject, float]:
+    counts = {**THERE, **FULL, **{("bg_di", int(key.removeprefix("tasks_"))): value for key, value in changed.items()}}
+    return {Subject(stack, tasks): count for (stack, tasks), count in counts.items()}
+
+
+def test_measurements_at_their_limits_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    """A limit is the largest value that is allowed."""
+    assert not failed(judged(INSTRUCTIONS, measured()))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("over", "named"),
+    [
+        ({"tasks_1": 1061.0}, "added by 1 task, against Ellar's built-in feature: 0.4100, at most 0.40"),
+        ({"tasks_10": 1111.0}, "added by 10 tasks, against Ellar's built-in feature: 0.4550, at most 0.45"),
+        ({"tasks_100": 2040.0}, "added by 100 tasks, against Starlette's collection alone: 0.5100, at most 0.50"),
+    ],
+)
+def test_a_measurement_over_its_limit_fails_and_is_named(
+    over: dict[str, float], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line for each, with what was measured and what is allowed."""
+    assert failed(judged(INSTRUCTIONS, measured(**over)))
+    assert capsys.readouterr().err == f"over the limit: {named}\n"
+
+
+def test_a_slow_route_fails_and_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also if everything that tasks add is within its limit."""
+    slower = {f"tasks_{tasks}": FULL["bg_di", tasks] + 10 for tasks in (0, 1, 10, 100)}
+    assert failed(judged(INSTRUCTIONS, measured(**slower)))
+    assert capsys.readouterr().err == (
+        "over the limit: a route that uses no tasks, against the same in plain Ellar: 1.0300, at most 1.02\n"
+    )
