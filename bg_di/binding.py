@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import FunctionType, MethodType
 from typing import Any, NoReturn
 
-from starlette.background import BackgroundTask
+from starlette.background import BackgroundTask, BackgroundTasks
 
 _COROUTINE = inspect.CO_COROUTINE
 
@@ -51,6 +51,10 @@ def _called(func: Any) -> object:
 
 
 def _refuse_other_than_functions(func: object) -> None:
+    if isinstance(func, BackgroundTasks):
+        raise TypeError(
+            f"add_task() takes a function and its arguments, not a {type(func).__name__}: add its tasks one by one"
+        )
     if isinstance(func, BackgroundTask):
         raise TypeError(
             f"add_task() takes a function and its arguments, not a {type(func).__name__}: "
@@ -69,7 +73,7 @@ def _refuse_generator(func: object, code: Any) -> None:
     flags = 0 if code is None else code.co_flags
     if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR) and not flags & inspect.CO_ITERABLE_COROUTINE:
         raise TypeError(
-            f"add_task() cannot run the generator function {func!r}: nobody would iterate it; "
+            f"add_task() cannot run the generator function {name_of(func)}: nobody would iterate it; "
             "pass a function that does the iteration"
         )
 
@@ -96,5 +100,15 @@ def signature_of(func: Callable[..., Any]) -> inspect.Signature | None:
 
 
 def _refuse_arguments(func: Callable[..., Any], error: TypeError) -> NoReturn:
-    name = getattr(func, "__qualname__", repr(func))
-    raise TypeError(f"add_task() cannot call {name}{signature_of(func) or '(...)'}: {error}") from None
+    raise TypeError(f"add_task() cannot call {name_of(func)}{signature_of(func) or '(...)'}: {error}") from None
+
+
+def name_of(func: object) -> str:
+    """Name a callable as ``module:qualname``; partials and instances go by what they call or are."""
+    if isinstance(func, functools.partial):
+        return name_of(func.func)
+    if isinstance(func, MethodType):
+        adopted = isinstance(func.__self__, BackgroundTask)
+        return name_of(getattr(func.__self__, "func", type(func.__self__)) if adopted else func.__func__)
+    named: Any = func if hasattr(func, "__qualname__") else type(func)
+    return f"{getattr(named, '__module__', None) or 'builtins'}:{named.__qualname__}"

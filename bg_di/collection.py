@@ -8,8 +8,8 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from bg_di import log
 from bg_di.errors import BackgroundTasksUnavailable
-from bg_di.runner import Runner, pending_cancellations
-from bg_di.task import Call, Collection, Origin, Task, current_origin
+from bg_di.runner import Runner
+from bg_di.task import Call, Collection, Origin, Task, calls_in, current_origin
 
 P = ParamSpec("P")
 
@@ -60,6 +60,7 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
     substitute: Callable[[type[StarletteBackgroundTasks]], StarletteBackgroundTasks] | None = None
     # Defaults of the class, as most requests add no task and change none of it.
     _failed: str | None = None
+    _cut_off: str | None = None
     _draining = _ending = _ended = False
 
     def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
@@ -123,30 +124,31 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         """Run what was collected so far, in a WebSocket connection. In a request this does nothing.
 
         There the tasks wait for the last byte of the response, also if somebody hands the collection to a
-        response as its background or awaits it.
+        response as its background or awaits it. It returns at once if the tasks are being run already, as it
+        does inside of one.
         """
         collection = collection_of(current_origin.get())
         if collection is not self:
             await collection()
         elif self._scope["type"] == "websocket":
-            self._failed = None
             await self.drain()
+            self._failed = None
 
     async def drain(self) -> None:
         """Run what waits, and what that adds, in order, until nothing does.
 
         Raises:
-            BaseException: the cancellation of the request. What was cut off and what never started is named.
+            BaseException: the cancellation of the request, or a request to exit. What was cut off and what never
+                started is named.
         """
         if self._draining:
             return
         self._draining = True
         try:
-            cancellations = pending_cancellations()
             while self.waiting or self._last_look():
-                await self._next(cancellations)
-        except BaseException:
-            self.abandon()
+                await self._next()
+        except BaseException as error:
+            self._abandon(error)
             raise
         finally:
             self._draining = False
@@ -159,17 +161,27 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         self._ended = False
         return True
 
-    async def _next(self, cancellations: int) -> None:
+    async def _next(self) -> None:
         task = self.waiting.popleft()
         assert task.origin is not None, "a task runs once"
-        if task.origin.failure is not None:
+        if self._cut_off is not None:
+            log.never_started(task, self._cut_off)
+        elif task.origin.failure is not None:
             log.dropped(task, task.origin.failure)
-            task.close()
         elif self._failed is not None:
             log.skipped(task, self._failed)
-            task.close()
-        elif not await self._runner.run(task, cancellations) and self._runner.stop_on_error:
-            self._failed = task.name
+        else:
+            if not await self._runner.run(task) and self._runner.stop_on_error:
+                self._failed = task.name
+            return
+        task.close()
+
+    async def run_apart(self, background: Callable[[], Any]) -> None:
+        """Run the own background of a response, each of its tasks isolated as those of a collection are."""
+        own = RequestBackgroundTasks(self._runner, self._scope)
+        for call in calls_in(background):
+            own.add(Task(own, call, (), {}))
+        await own.drain()
 
     def end(self) -> bool:
         """The connection is over: refuse what is added from now on, but by its own tasks.
@@ -180,12 +192,15 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         self._ending = True
         return not self._draining and self._last_look()
 
-    def abandon(self) -> None:
-        """Give up what waits, by name, and refuse what is added afterwards."""
-        self._ended = True
+    def cut_off(self, by: BaseException) -> None:
+        """The connection has been given up: name what waits, and what is still added to it."""
+        self._cut_off = type(by).__name__
+        self._abandon(by)
+
+    def _abandon(self, by: BaseException) -> None:
         while self.waiting:
             task = self.waiting.popleft()
-            log.never_started(task)
+            log.never_started(task, type(by).__name__)
             task.close()
 
 

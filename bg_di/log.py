@@ -39,12 +39,12 @@ def skipped(task: Task, failed: str) -> None:
     _about(logging.WARNING, task, "was skipped: %s failed before it and on_error is 'stop'", failed)
 
 
-def cut_off(task: Task) -> None:
-    _about(logging.ERROR, task, "was cut off while it ran: the request was cancelled")
+def cut_off(task: Task, by: BaseException) -> None:
+    _about(logging.ERROR, task, "was cut off while it ran: its request was ended by %s", type(by).__name__)
 
 
-def never_started(task: Task) -> None:
-    _about(logging.ERROR, task, "never started: the request was cancelled")
+def never_started(task: Task, by: str) -> None:
+    _about(logging.ERROR, task, "never started: its request was ended by %s", by)
 
 
 def module_middleware(modules: list[str]) -> None:

@@ -16,6 +16,7 @@ from bg_di.edge.injector import injector_here
 from bg_di.edge.interceptor import wrap_interceptors_consumer
 from bg_di.edge.middleware import BackgroundTasksMiddleware
 from bg_di.edge.overrides import find_overrides, restore_falsy_value
+from bg_di.edge.routes import own_routes
 from bg_di.edge.scope import bind_collection
 from bg_di.failure import TaskErrorHandler
 from bg_di.log import LoggingTaskErrorHandler
@@ -35,7 +36,7 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
     """
 
     @classmethod
-    def setup(cls, **options: Any) -> ModuleSetup:
+    def setup(cls, /, **options: Any) -> ModuleSetup:
         """Declare the module with options in code.
 
         Args:
@@ -48,7 +49,7 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         return ModuleSetup(cls, factory=lambda module_ref: cls.set_options(module_ref, **options))
 
     @classmethod
-    def register_setup(cls, **override: Any) -> ModuleSetup:
+    def register_setup(cls, /, **override: Any) -> ModuleSetup:
         """Declare the module with the options in the application's config, a dict under ``BACKGROUND_TASKS``.
 
         Args:
@@ -64,7 +65,7 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         return ModuleSetup(cls, inject=[Config], factory=configure)
 
     @classmethod
-    def set_options(cls, module_ref: ModuleRefBase, **options: Any) -> DynamicModule:
+    def set_options(cls, module_ref: ModuleRefBase, /, **options: Any) -> DynamicModule:
         """Set options from the factory of your own ``ModuleSetup(BackgroundTasksModule, inject=…, factory=…)``.
 
         Raises:
@@ -96,17 +97,19 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
 
     def on_ready(self, app: App) -> None:
         """Put the outermost frame and the interceptor around the application, once everything else is in place."""
-        own = app.injector.get_module(BackgroundTasksModule)
+        own = app.injector.get_module(type(self))
         assert own is not None, "Ellar calls this for modules of the application"
-        runner: Runner = own.get(Runner)
         run_inside = own.get(Options).run_after == "response"
         modules = [cast(ModuleRefBase, data.value) for data in app.injector.tree_manager.modules.values()]
         for module in modules:
             restore_falsy_value(module, TaskErrorHandler)
         overrides = find_overrides(app, modules)
-        frame = Middleware(BackgroundTasksMiddleware, runner=runner, overrides=overrides)
+        own_routes(app)
+        frame = Middleware(
+            BackgroundTasksMiddleware, runner=own.get(Runner), run_inside=run_inside, overrides=overrides
+        )
         app.config.MIDDLEWARE = [frame, *app.config.MIDDLEWARE]
-        wrap_interceptors_consumer(app, runner=runner, run_inside=run_inside, overrides=overrides)
+        wrap_interceptors_consumer(app)
         if run_inside:
             _warn_of_module_middleware(modules)
 

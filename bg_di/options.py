@@ -33,7 +33,7 @@ class Options(BaseModel):
             InvalidOptions: naming each key, its value and what is allowed.
         """
         try:
-            return cls(**options)
+            return cls.model_validate({str(key): value for key, value in options.items()})
         except ValidationError as error:
             wrong = "; ".join(map(_describe, error.errors()))
             raise InvalidOptions(f"BackgroundTasksModule cannot be set up: {wrong}") from None

@@ -59,13 +59,11 @@ class Runner:
         self._threads = threads
         self._error_handler = error_handler
 
-    async def run(self, task: Task, cancellations: int) -> bool:
+    async def run(self, task: Task) -> bool:
         """Run a task to its end and report it if it fails.
 
         Args:
             task: it is closed afterwards.
-            cancellations: `pending_cancellations` before, to tell a cancellation of the request from a
-                `CancelledError` that the task's own code raised.
 
         Returns:
             Whether it succeeded.
@@ -77,8 +75,8 @@ class Runner:
         try:
             await self._attempt(task)
         except BaseException as error:
-            if not _is_failure(error, cancellations):
-                log.cut_off(task)
+            if not _is_failure(error, task.cancellations):
+                log.cut_off(task, error)
                 raise
             task.failure = f"{task.name}, which added it, failed"
             await self.report(_failure(task, error), task.context)
@@ -88,25 +86,31 @@ class Runner:
         return True
 
     async def report(self, failure: TaskFailure, context: Context | None = None) -> None:
-        """Hand a failure to the error handler that the container has for `context`; never raises for it."""
+        """Hand a failure to the error handler that the container has for `context`; what that raises is logged."""
+        cancellations = pending_cancellations()
         try:
             handler = self._error_handler() if context is None else context.run(self._error_handler)
             await handler.handle(failure)
-        except Exception:  # noqa: BLE001  # a user's handler, and nobody is left to hear of it
+        except BaseException as error:
+            if not _is_failure(error, cancellations):
+                raise
             log.error_handler_failed(failure)
 
     async def _attempt(self, task: Task) -> None:
         context, coroutine = task.context, task.coroutine
         assert context is not None, "a task runs once"
         if coroutine is None:
+            task.cancellations = pending_cancellations()
             result = await self._threads.run(partial(context.run, partial(task.func, *task.args, **task.kwargs)))
             if not inspect.isawaitable(result):
+                _refuse_generator(task, result)
                 return
             coroutine = _awaiting(result)
         # Most tasks of a test, and many of a service, never suspend: one call then is all of it.
         steps = coroutine.__await__()
         first = context.run(next, steps, _DONE)
         if first is not _DONE:
+            task.cancellations = pending_cancellations()
             await _resumed(context, steps, first)
 
 
@@ -119,10 +123,17 @@ def pending_cancellations() -> int:
     return 0 if current is None else current.cancelling()
 
 
-def _is_failure(error: BaseException, cancellations: int) -> bool:
+def _is_failure(error: BaseException, cancellations: int | None) -> bool:
+    # A CancelledError is the code's own if nobody has told the asyncio task to end since it was last counted;
+    # and before the first suspension nobody could.
     if isinstance(error, asyncio.CancelledError):
-        return pending_cancellations() <= cancellations
+        return cancellations is None or pending_cancellations() <= cancellations
     return isinstance(error, Exception)
+
+
+def _refuse_generator(task: Task, result: object) -> None:
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError(f"{task.name} returned a generator, which nobody iterates: none of its code has run")
 
 
 def _failure(task: Task, error: BaseException) -> TaskFailure:

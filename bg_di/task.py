@@ -1,15 +1,14 @@
 """One bound call, and the place it was added in."""
 
 import functools
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context, ContextVar, copy_context
-from types import MethodType
 from typing import Any, Protocol
 
-from starlette.background import BackgroundTask
+from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 
-from bg_di.binding import bind
+from bg_di.binding import bind, name_of
 
 
 class Collection(Protocol):
@@ -57,6 +56,8 @@ class Task(BackgroundTask, Origin):
         origin: where it was added; None once it has started, so that a chain of tasks that add tasks does
             not keep its past alive.
         context: the context variables as they were when it was added (its own copy); None once it has ended.
+        cancellations: how often the asyncio task that runs it had been told to end when it first suspended; None
+            as long as it has not.
         coroutine: the call itself if `func` is an ``async def``: the interpreter has bound its arguments.
             Each way out must run it or close it.
     """
@@ -64,6 +65,7 @@ class Task(BackgroundTask, Origin):
     context: Context | None
     coroutine: Coroutine[Any, Any, Any] | None
     origin: Origin | None
+    cancellations: int | None = None
 
     def __init__(
         self, origin: Origin, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -101,12 +103,8 @@ class Call(BackgroundTask):
         await (call() if self.is_async else run_in_threadpool(call))
 
 
-def name_of(func: object) -> str:
-    """Name a callable as ``module:qualname``; partials and instances go by what they call or are."""
-    if isinstance(func, functools.partial):
-        return name_of(func.func)
-    if isinstance(func, MethodType):
-        adopted = isinstance(func.__self__, BackgroundTask)
-        return name_of(getattr(func.__self__, "func", type(func.__self__)) if adopted else func.__func__)
-    named: Any = func if hasattr(func, "__qualname__") else type(func)
-    return f"{named.__module__ or 'builtins'}:{named.__qualname__}"
+def calls_in(background: Any, start: int = 0) -> Sequence[Callable[[], Any]]:
+    """The calls of a background, from the one at `start`: one by one, unless it runs them in a way of its own."""
+    if isinstance(background, BackgroundTasks) and type(background).__call__ is BackgroundTasks.__call__:
+        return [task.__call__ for task in background.tasks[start:]]
+    return [background.__call__ if isinstance(background, BackgroundTask) else background]

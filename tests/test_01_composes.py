@@ -21,9 +21,12 @@ from ellar.core import EllarInterceptorConsumer, ModuleBase
 from ellar.di import ProviderConfig, injectable, singleton_scope
 from injector import Binding, InstanceProvider, NoScope
 from starlette.background import BackgroundTasks
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bg_di import BackgroundTasksModule
-from tests.harness import Client, application, module
+from tests.harness import Client, application, module, wrap
 
 
 def interceptor(into: list[Any], name: str) -> EllarInterceptor:
@@ -149,3 +152,37 @@ async def test_without_our_frame_nothing_breaks() -> None:
     app = application(handler)
     app.config.MIDDLEWARE = app.config.MIDDLEWARE[1:]
     assert (await client.request(app, "/")).json() == {"ok": True}
+
+
+@pytest.mark.parametrize("second", ["returns", "raises"])
+async def test_a_middleware_that_calls_the_application_twice_attaches_both(second: str) -> None:
+    """A retry, an internal redirect, a fallback: each route stands for itself."""
+    client = Client()
+
+    class Twice:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async def swallow(message: Message) -> None: ...
+
+            await self.app({**scope, "path": "/first"}, receive, swallow)
+            await self.app({**scope, "path": f"/{second}"}, receive, send)
+
+    @get("/first")
+    async def first(tasks: BackgroundTasks) -> JSONResponse:
+        tasks.add_task(client.timeline.append, "first")
+        return JSONResponse({})
+
+    @get("/returns")
+    async def returns(tasks: BackgroundTasks) -> JSONResponse:
+        tasks.add_task(client.timeline.append, "second")
+        return JSONResponse({})
+
+    @get("/raises")
+    async def raises(tasks: BackgroundTasks) -> None:
+        tasks.add_task(client.timeline.append, "second")
+        raise ValueError
+
+    await client.request(wrap(application(first, returns, raises), Middleware(Twice)), "/")
+    assert client.timeline == ["start", "last byte", "first", *(["second"] if second == "returns" else [])]

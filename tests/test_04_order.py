@@ -163,6 +163,20 @@ async def test_in_a_websocket_a_failing_task_ends_the_rest_of_its_round() -> Non
     assert ran == ["second round", "end"]
 
 
+async def test_the_round_at_the_end_of_a_websocket_is_one_of_its_own() -> None:
+    """Also if the one before it failed."""
+    ran: list[str] = []
+
+    @websocket("/ws")
+    async def handler(websocket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        tasks.add_task(fail)
+        await tasks()
+        tasks.add_task(ran.append, "end")
+
+    await Socket().run(application(handler), "/ws")
+    assert ran == ["end"]
+
+
 async def test_a_thousand_tasks_of_one_request_run_in_order() -> None:
     """All of them, also if each suspends."""
     ran: list[int] = []

@@ -4,12 +4,14 @@ What it means on the connection of a real server is in ``tests/servers``.
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
-from ellar.common import APIException, Inject, Response, exception_handler, get
+from ellar.common import APIException, Inject, Response, exception_handler, get, middleware
 from ellar.core import mount
 from ellar.di import ProviderConfig, injectable, singleton_scope
 from starlette.applications import Starlette
@@ -369,3 +371,177 @@ def test_a_failure_is_frozen() -> None:
     failure = TaskFailure(error=ValueError(), name="n", method="GET", path="/", task=BackgroundTask(boom))
     with pytest.raises(AttributeError):
         failure.name = "other"  # type: ignore[misc]
+
+
+class Decorated(BackgroundTask):
+    """A task of the user's own, whose call a decorator hides."""
+
+    @functools.wraps(BackgroundTask.__call__)
+    async def __call__(*args: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise ValueError("own background")
+
+
+OWN: dict[str, Any] = {
+    "a subclass": lambda: Decorated(boom),
+    "a function": lambda: boom,
+    "a sync function": lambda: sync_boom,
+}
+
+
+@pytest.mark.parametrize("kind", OWN)
+async def test_any_own_background_is_isolated(kind: str, log: Log) -> None:
+    """However it is called, the collected tasks run and no exception handler hears of it."""
+    client = Client()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> Response:
+        tasks.add_task(client.timeline.append, "collected")
+        return JSONResponse({}, background=OWN[kind]())
+
+    await client.request(application(handler), "/")
+    assert client.error is None
+    assert client.timeline == ["start", "last byte", "collected"]
+    assert len(log.records) == 1
+
+
+async def test_the_rest_of_an_own_background_that_failed_is_named(log: Log) -> None:
+    """As the rest of a request is."""
+
+    @get("/")
+    async def handler() -> Response:
+        own = StarletteBackgroundTasks([BackgroundTask(boom), BackgroundTask(print, "never")])
+        return JSONResponse({}, background=own)
+
+    await request(application(handler), "/")
+    assert ["boom of GET / failed" in log.messages[0], "builtins:print of GET / was skipped" in log.messages[1]] == [
+        True,
+        True,
+    ]
+
+
+async def test_a_failing_own_background_keeps_the_others_inside_of_the_response() -> None:
+    """With `run_after="response"` the collected tasks run where they always do."""
+    client = Client()
+
+    async def around(cls: Any, context: Any, call_next: Any) -> None:
+        await call_next()
+        client.timeline.append("middleware left")
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> Response:
+        tasks.add_task(client.timeline.append, "collected")
+        return JSONResponse({}, background=BackgroundTask(boom))
+
+    feature = module(routers=[handler], body={"around": middleware(app=True)(around)})
+    await client.request(application(modules=[feature]), "/")
+    assert client.timeline == ["start", "last byte", "collected", "middleware left"]
+
+
+async def test_a_handler_that_fails_by_anothers_background_has_failed() -> None:
+    """It called an application in the process, whose response's background failed: that is its own error."""
+    ran: list[str] = []
+
+    async def endpoint(request: Request) -> JSONResponse:
+        return JSONResponse({}, background=BackgroundTask(boom))
+
+    inner = Starlette(routes=[Route("/", endpoint)])
+
+    @get("/{how}")
+    async def handler(how: str, tasks: BackgroundTasks) -> None:
+        tasks.add_task(ran.append, "task")
+        called = await Client().request(inner, "/")
+        assert called.error is not None
+        if how == "wrapped":
+            raise RuntimeError("the inner application failed") from called.error
+        raise called.error
+
+    for how in ("wrapped", "as it is"):
+        client = await request(application(handler), f"/{how}")
+        assert client.status == 500
+        assert client.error is not None
+    assert ran == []
+
+
+async def test_a_callable_without_a_module_has_a_name() -> None:
+    """Naming must never fail: C descriptors have no module."""
+    ran: list[str] = []
+    Handler, failures = recorder()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(str.encode, "é", "ascii")
+        tasks.add_task(ran.append, "after")
+
+    app = application(
+        handler,
+        tasks=BackgroundTasksModule.setup(on_error="continue"),
+        providers=[ProviderConfig(TaskErrorHandler, use_class=Handler)],
+    )
+    assert (await request(app, "/")).error is None
+    assert ran == ["after"]
+    assert [failure.name for failure in failures] == ["builtins:str.encode"]
+
+
+async def test_a_cancelled_error_of_the_error_handlers_own_stops_nothing(log: Log) -> None:
+    """It is the handler's failure, as it would be a task's."""
+    ran: list[str] = []
+
+    class Broken(TaskErrorHandler):
+        async def handle(self, failure: TaskFailure) -> None:
+            raise asyncio.CancelledError
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(boom)
+        tasks.add_task(ran.append, "after")
+
+    app = application(
+        handler,
+        tasks=BackgroundTasksModule.setup(on_error="continue"),
+        providers=[ProviderConfig(TaskErrorHandler, use_class=Broken)],
+    )
+    assert (await request(app, "/")).error is None
+    assert ran == ["after"]
+
+
+async def test_an_error_handler_that_is_cancelled_with_the_request_stops() -> None:
+    """The cancellation goes where it belongs."""
+    handling = anyio.Event()
+
+    class Waiting(TaskErrorHandler):
+        async def handle(self, failure: TaskFailure) -> None:
+            handling.set()
+            await anyio.sleep_forever()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(boom)
+
+    app = application(handler, providers=[ProviderConfig(TaskErrorHandler, use_class=Waiting)])
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(request, app, "/")
+            await handling.wait()
+            group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_wrapper_that_returns_a_generator_has_failed(kind: str) -> None:
+    """A decorator hid the generator function; nobody would iterate it, so it is no success."""
+    Handler, failures = recorder()
+
+    def generator() -> Any:
+        yield
+
+    async def async_generator() -> Any:
+        yield
+
+    def wrapper() -> Any:
+        return generator() if kind == "sync" else async_generator()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(wrapper)
+
+    await request(application(handler, providers=[ProviderConfig(TaskErrorHandler, use_class=Handler)]), "/")
+    assert "returned a generator, which nobody iterates" in str(failures[0].error)

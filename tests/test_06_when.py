@@ -70,7 +70,7 @@ async def test_a_handler_that_raises_drops_its_tasks(error: Exception, run_after
     await request(application(handler, tasks=BackgroundTasksModule.setup(run_after=run_after)), "/")
     assert ran == []
     assert log.messages == [
-        f"background task {__name__}:task of GET / was dropped: its handler failed with {type(error).__name__}"
+        f"background task {__name__}:task of GET / was dropped: its route failed with {type(error).__name__}"
     ]
 
 
@@ -107,7 +107,7 @@ async def test_a_stream_that_breaks_by_its_own_error_drops_what_has_not_started(
     assert client.status == 200
     assert ran == []
     assert log.messages == [
-        f"background task {__name__}:from the {where} of GET / was dropped: its handler failed with ZeroDivisionError"
+        f"background task {__name__}:from the {where} of GET / was dropped: its route failed with ZeroDivisionError"
         for where in ("handler", "stream")
     ]
 
@@ -264,7 +264,7 @@ async def test_a_websocket_handler_that_raises_drops_what_waits(log: Log) -> Non
     assert isinstance(await Socket().run(application(handler), "/ws"), ZeroDivisionError)
     assert ran == ["before"]
     assert log.messages == [
-        f"background task {__name__}:waiting of WEBSOCKET /ws was dropped: its handler failed with ZeroDivisionError"
+        f"background task {__name__}:waiting of WEBSOCKET /ws was dropped: its route failed with ZeroDivisionError"
     ]
 
 
@@ -295,4 +295,4 @@ async def test_a_handler_that_a_middleware_gives_up_on_drops_its_tasks(log: Log)
     assert (await request(app, "/")).status == 504
     assert ran == []
     assert len(log.messages) == 1
-    assert "was dropped: its handler failed with Cancelled" in log.messages[0]
+    assert "was dropped: its route was cancelled" in log.messages[0]

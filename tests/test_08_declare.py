@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ellar.app import App, AppFactory
 from ellar.common import get
-from ellar.core import Config, LazyModuleImport, ModuleBase, ModuleSetup
+from ellar.core import Config, LazyModuleImport, ModuleSetup
 from ellar.testing import Test
 from ellar.testing.module import TestingModule as ModuleUnderTest
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
@@ -121,6 +121,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"max_threads": 0}, ["'max_threads'", "0", "greater than or equal to 1"]),
     ({"max_threads": "40"}, ["'max_threads'", "'40'", "valid integer"]),
     ({"max_threads": True}, ["'max_threads'", "True", "valid integer"]),
+    ({"cls": 1}, ["'cls'", "1"]),
     ({"run_after": "x", "typo": 1}, ["'run_after'", "'x'", "'typo'", "1"]),
 ]
 
@@ -145,6 +146,12 @@ def test_a_section_that_is_no_dict_is_refused(section: Any) -> None:
     """Naming the key in the config and what it may be."""
     with pytest.raises(BackgroundTaskError, match=r"BACKGROUND_TASKS .* give a dict of options"):
         built(BackgroundTasksModule.register_setup(), BACKGROUND_TASKS=section)
+
+
+def test_a_key_that_is_no_string_is_refused() -> None:
+    """YAML makes such dicts."""
+    with pytest.raises(BackgroundTaskError, match="there is no option '1'"):
+        built(BackgroundTasksModule.register_setup(), BACKGROUND_TASKS={1: "x"})
 
 
 def test_declared_twice_it_is_ellars_own_error() -> None:
@@ -173,6 +180,16 @@ async def test_as_the_root_module_itself_it_can_be_built() -> None:
     assert isinstance(app.injector.get(BackgroundTasks), BackgroundTasks)
 
 
-def test_a_subclass_can_be_declared() -> None:
-    """A team's own defaults, by inheritance, find their options."""
-    assert issubclass(BackgroundTasksModule, ModuleBase)
+@pytest.mark.parametrize("options", [{}, {"max_threads": 7}])
+async def test_a_subclass_can_be_declared(options: dict[str, Any]) -> None:
+    """A team's own module, by inheritance, plain or with options."""
+    client = Client()
+
+    class TeamTasks(BackgroundTasksModule): ...
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(client.timeline.append, "task")
+
+    await client.request(application(handler, tasks=TeamTasks.setup(**options) if options else TeamTasks), "/")
+    assert client.timeline == ["start", "last byte", "task"]

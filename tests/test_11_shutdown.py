@@ -4,14 +4,20 @@ With SIGTERM to a real server it is shown in ``tests/servers``.
 """
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
-from ellar.common import Inject, get
+from ellar.common import IHostContext, Inject, get, middleware
 from ellar.core import WebSocket
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
 
-from bg_di import BackgroundTasks, BackgroundTasksModule, BackgroundTasksUnavailable
-from tests.harness import Client, Log, Socket, application, request, websocket
+from bg_di import BackgroundTasks, BackgroundTasksModule, BackgroundTasksUnavailable, current_background_tasks
+from tests.harness import Client, Log, Socket, application, module, request, websocket, wrap
 
 RUN_AFTER = pytest.mark.parametrize("run_after", ["response", "request"])
 
@@ -43,10 +49,11 @@ async def test_a_cancelled_request_names_what_was_cut_off_and_what_never_started
         group.start_soon(request, app, "/")
         await running.wait()
         group.cancel_scope.cancel()
+    by = f"its request was ended by {anyio.get_cancelled_exc_class().__name__}"
     assert [message.split(":", 1)[1] for message in log.messages] == [
-        f"{first.__qualname__} of GET / was cut off while it ran: the request was cancelled",
-        "second of GET / never started: the request was cancelled",
-        "third of GET / never started: the request was cancelled",
+        f"{first.__qualname__} of GET / was cut off while it ran: {by}",
+        f"second of GET / never started: {by}",
+        f"third of GET / never started: {by}",
     ]
 
 
@@ -64,7 +71,8 @@ async def test_a_request_cancelled_before_its_answer_names_what_it_had_collected
         group.start_soon(request, application(handler), "/")
         await entered.wait()
         group.cancel_scope.cancel()
-    assert log.messages == [f"background task {__name__}:second of GET / never started: the request was cancelled"]
+    [message] = log.messages
+    assert message.startswith(f"background task {__name__}:second of GET / never started: its request was ended by")
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -176,3 +184,90 @@ async def test_coroutines_that_never_run_are_closed() -> None:
     app = application(handler)
     for how in ("raises", "returns"):
         await Client().request(app, f"/{how}")
+
+
+async def test_a_cancellation_comes_through_where_tasks_run_inside_of_send(log: Log) -> None:
+    """Behind a middleware that held the last byte back they run there, and are cut off as anywhere."""
+    running = anyio.Event()
+
+    class Passing(BaseHTTPMiddleware):
+        async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+            return await call_next(request)
+
+    async def first() -> None:
+        running.set()
+        await anyio.sleep_forever()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(first)
+        tasks.add_task(second)
+
+    app = wrap(application(handler), Middleware(Passing))
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(request, app, "/")
+            await running.wait()
+            group.cancel_scope.cancel()
+    assert ["cut off" in log.messages[0], "never started" in log.messages[1]] == [True, True]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_group_that_fails_in_one_task_does_not_blur_the_next(log: Log) -> None:
+    """On Python 3.11 it leaves its mark on the asyncio task that drains."""
+    ran: list[str] = []
+
+    async def fails() -> None:
+        raise ValueError
+
+    async def grouped() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails())
+            await asyncio.sleep(3600)
+
+    async def awaits_what_is_cancelled() -> None:
+        await asyncio.sleep(0)
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(grouped)
+        tasks.add_task(awaits_what_is_cancelled)
+        tasks.add_task(ran.append, "after")
+
+    app = application(handler, tasks=BackgroundTasksModule.setup(on_error="continue"))
+    assert (await request(app, "/")).error is None
+    assert ran == ["after"]
+    assert len(log.messages) == 2
+
+
+async def test_middleware_that_gave_up_on_the_tasks_may_still_add_its_own(log: Log) -> None:
+    """The request is open: what was cut off is named, what is added then runs."""
+    ran: list[str] = []
+    running = anyio.Event()
+
+    async def impatient(cls: Any, context: IHostContext, call_next: Callable[..., Any]) -> None:
+        async def give_up() -> None:
+            await running.wait()
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(give_up)
+            await call_next()
+        current_background_tasks().add_task(ran.append, "audit")
+
+    async def first() -> None:
+        running.set()
+        await anyio.sleep_forever()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(first)
+        tasks.add_task(second)
+
+    feature = module(routers=[handler], body={"impatient": middleware(app=True)(impatient)})
+    await request(application(modules=[feature]), "/")
+    assert ran == ["audit"]
+    assert ["cut off" in log.messages[0], "never started" in log.messages[1]] == [True, True]

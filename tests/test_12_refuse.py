@@ -68,7 +68,7 @@ async def refusal(*call: Any, **kwargs: Any) -> BaseException | None:
         (functools.partial(send_mail, subject="x"), "(address: str, *, subject: str = 'x')"),
         (Sender(), "(address: str)"),
         (SyncSender(), "(address: str)"),
-        (functools.partial(Sender(), *"ab"), "functools.partial"),
+        (functools.partial(Sender(), *"ab"), "test_12_refuse:Sender"),
     ],
     ids=repr,
 )
@@ -100,7 +100,7 @@ async def test_a_task_is_refused_with_what_to_pass_instead() -> None:
     """A `BackgroundTask` belongs into a response or a collection built by hand."""
     error = await refusal(BackgroundTask(send_mail, "a"))
     assert "pass add_task(task.func, *task.args, **task.kwargs)" in str(error)
-    assert "not a BackgroundTasks:" in str(await refusal(BackgroundTasks()))
+    assert "not a BackgroundTasks: add its tasks one by one" in str(await refusal(BackgroundTasks()))
 
 
 async def test_a_collection_built_by_hand_takes_tasks_as_starlettes_does() -> None:

@@ -173,7 +173,7 @@ async def test_what_a_failing_handler_added_to_the_users_own_collection_is_dropp
 
     await request(application(handler, providers=[own_collection()]), "/")
     assert log.messages == [
-        f"background task {__name__}:send_welcome of GET / was dropped: its handler failed with ValueError"
+        f"background task {__name__}:send_welcome of GET / was dropped: its route failed with ValueError"
     ]
 
 
@@ -207,9 +207,8 @@ async def test_a_cancelled_request_names_what_the_users_own_collection_had(log: 
         group.start_soon(request, app, "/")
         await entered.wait()
         group.cancel_scope.cancel()
-    assert log.messages == [
-        f"background task {__name__}:send_welcome of GET / never started: the request was cancelled"
-    ]
+    [message] = log.messages
+    assert message.startswith(f"background task {__name__}:send_welcome of GET / never started: its request was ended")
 
 
 async def test_what_middleware_adds_to_a_users_own_collection_while_it_is_cancelled_is_named(log: Log) -> None:
@@ -233,9 +232,8 @@ async def test_what_middleware_adds_to_a_users_own_collection_while_it_is_cancel
         group.start_soon(request, app, "/")
         await entered.wait()
         group.cancel_scope.cancel()
-    assert log.messages == [
-        f"background task {__name__}:send_welcome of GET / never started: the request was cancelled"
-    ]
+    [message] = log.messages
+    assert message.startswith(f"background task {__name__}:send_welcome of GET / never started: its request was ended")
 
 
 async def test_a_features_own_binding_is_respected_there() -> None:
@@ -433,5 +431,5 @@ class TestRecording:
 
     def test_it_refuses_what_the_real_one_refuses(self) -> None:
         """A test with the fake does not pass where the application would fail."""
-        with pytest.raises(TypeError, match="cannot call send_welcome"):
+        with pytest.raises(TypeError, match=r"cannot call .*:send_welcome\(address"):
             RecordingBackgroundTasks().add_task(send_welcome)  # type: ignore[call-arg]

@@ -1,6 +1,6 @@
 """The outermost frame of a request: its collection begins and ends here."""
 
-from collections import deque
+import sys
 from typing import Protocol
 
 import anyio
@@ -10,13 +10,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from bg_di.collection import RequestBackgroundTasks
-from bg_di.edge.own_background import reported_as_background
+from bg_di.edge.own_background import failed_background
 from bg_di.runner import Runner
 from bg_di.task import Origin, current_origin
 
 
 class Overrides(Protocol):
-    """What the middleware asks of an application in which somebody overrides the collection."""
+    """What the frame asks of an application in which somebody overrides the collection."""
 
     def substitute(self, key: type[StarletteBackgroundTasks]) -> StarletteBackgroundTasks: ...
 
@@ -30,31 +30,44 @@ class ConnectionTasks(RequestBackgroundTasks):
     last byte has been handed to the server. Which of them comes last depends on the middleware in between.
 
     Args:
-        runner, scope: as of the collection.
-        send: the server's ``send``.
+        frame: of the application.
+        scope, receive, send: what the server calls it with.
 
     Attributes:
         routes: how many routes run in it right now.
-        answered: whether a route has made a response that the tasks may run inside of.
-        left: whether the client has gone, as a server of ASGI 2.4 says by an `OSError` from ``send``.
     """
 
     routes = 0
-    answered = left = False
-    _sent = _trailers = False
+    _answered = _left = _sent = _trailers = False
+    _drained: anyio.Event | None = None
+    # What is being handled while the last byte is sent: the error that an error response answers.
+    _answering: BaseException | None = None
 
-    def __init__(self, runner: Runner, scope: Scope, send: Send) -> None:
-        self.waiting = deque()
-        self._runner = runner
-        self._scope = scope
+    def __init__(self, frame: "BackgroundTasksMiddleware", scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(frame.runner, scope)
+        self._frame = frame
+        self._receive = receive
         self._send = send
 
+    async def receive(self) -> Message:
+        """ASGI's ``receive``: that the client has everything and is gone is told when the tasks have run.
+
+        Whoever sends a response may listen for it and cancel the sending, and with it the tasks that run there.
+        """
+        message = await self._receive()
+        if self._drained is not None and message["type"] == "http.disconnect":
+            await self._drained.wait()
+        return message
+
     async def send(self, message: Message) -> None:
-        """ASGI's ``send``: whoever hands over the last byte of a response that waits for it runs the tasks."""
+        """ASGI's ``send``: whoever hands over the last byte of a response that waits for it runs the tasks.
+
+        An `OSError` is how a server of ASGI 2.4 says that the client has gone.
+        """
         try:
             await self._send(message)
         except OSError:
-            self.left = True
+            self._left = True
             raise
         kind = message["type"]
         if kind == "http.response.start":
@@ -62,24 +75,60 @@ class ConnectionTasks(RequestBackgroundTasks):
                 self._trailers = message["trailers"]
         elif not message.get("more_body") and self._is_last(message, kind):
             self._sent = True
+            self._answering = sys.exception()
             if self.waiting and self.is_due():
-                # The sender may be told to stop as soon as the client has everything (a StreamingResponse
-                # listens for that), the tasks may not.
-                with anyio.CancelScope(shield=True):
+                self._drained = anyio.Event()
+                try:
                     await self.drain()
+                finally:
+                    self._drained.set()
 
     def _is_last(self, message: Message, kind: str) -> bool:
         if self._trailers:
             return kind == "http.response.trailers" and not message.get("more_trailers")
         return kind in ("http.response.body", "http.response.pathsend")
 
+    def answered(self) -> None:
+        """A route has made a response, and handed it to `send`."""
+        self._answered = self._frame.run_inside
+
     def excuses(self, error: BaseException) -> bool:
         """Whether an exception only says that the client has gone, which is no failure."""
-        return self.left or isinstance(error, ClientDisconnect | WebSocketDisconnect)
+        return self._left or isinstance(error, ClientDisconnect | WebSocketDisconnect)
+
+    def adopt(self, origin: Origin) -> None:
+        """Take over what was added to collections of the user's own."""
+        if self._frame.overrides is not None:
+            self._frame.overrides.adopt(origin, self)
 
     def is_due(self) -> bool:
-        """Whether the tasks are to be drained now."""
-        return not self.routes and (self._ending or (self.answered and self._sent))
+        """Whether the tasks are to be drained now; if the whole stack has been left, for the last time."""
+        return not self.routes and (self._ending or (self._answered and self._sent))
+
+    def over(self) -> bool:
+        """The whole stack has been left; return whether tasks wait to be drained. A route that runs on does that."""
+        if self.routes:
+            self._ending = True
+            return False
+        return self.end()
+
+    @property
+    def wants_a_look(self) -> bool:
+        """Whether the end of a route has to look at it at all."""
+        return bool(self.waiting) or self._ending
+
+    async def reported(self, error: Exception) -> bool:
+        """Report an error that left the application, if it is a response's own background that failed.
+
+        That is so if it was raised after the last byte, and is not what an error response has answered.
+        """
+        if not self._sent or error is self._answering:
+            return False
+        failure = failed_background(error, self)
+        if failure is None:
+            return False
+        await self._runner.report(failure)
+        return True
 
 
 class BackgroundTasksMiddleware:
@@ -88,34 +137,35 @@ class BackgroundTasksMiddleware:
     Args:
         app: the application inside.
         runner: runs the tasks of this application.
+        run_inside: whether tasks run inside the response (``run_after="response"``), where there is one.
         overrides: gives what the container binds instead, where somebody overrides the binding.
     """
 
-    def __init__(self, app: ASGIApp, runner: Runner, overrides: Overrides | None) -> None:
-        self._app = app
-        self._runner = runner
-        self._overrides = overrides
+    def __init__(self, app: ASGIApp, runner: Runner, run_inside: bool, overrides: Overrides | None) -> None:
+        self.app = app
+        self.runner = runner
+        self.run_inside = run_inside
+        self.overrides = overrides
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" and scope["type"] != "websocket":
-            return await self._app(scope, receive, send)
-        tasks = ConnectionTasks(self._runner, scope, send)
-        if self._overrides is not None:
-            tasks.substitute = self._overrides.substitute
+            return await self.app(scope, receive, send)
+        tasks = ConnectionTasks(self, scope, receive, send)
+        if self.overrides is not None:
+            tasks.substitute = self.overrides.substitute
         token = current_origin.set(tasks)
         try:
             try:
-                await self._app(scope, receive, tasks.send)
+                await self.app(scope, tasks.receive, tasks.send)
             except Exception as error:
-                if not await reported_as_background(error, tasks, self._runner):
+                if not await tasks.reported(error):
                     raise
-            except BaseException:
-                tasks.abandon()
+            except BaseException as error:
+                tasks.cut_off(error)
                 raise
             finally:
-                if self._overrides is not None:
-                    self._overrides.adopt(tasks, tasks)
-                if tasks.end() and tasks.is_due():
+                tasks.adopt(tasks)
+                if tasks.over():
                     await tasks.drain()
         finally:
             current_origin.reset(token)

@@ -4,7 +4,7 @@ Who overrides is found once, when the application is ready; without any override
 a request.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -12,16 +12,13 @@ from ellar.app import App
 from ellar.core.modules import ModuleRefBase
 from ellar.di import EllarInjector
 from injector import Binding, CallableProvider, Injector, InstanceProvider, NoScope, Provider, SingletonScope
-from starlette.background import BackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from bg_di import log
 from bg_di.collection import RequestBackgroundTasks
 from bg_di.edge.injector import injector_here
-from bg_di.edge.parameter import KEYS
+from bg_di.edge.operation import KEYS
 from bg_di.edge.scope import CurrentTasks
-from bg_di.errors import BackgroundTasksUnavailable
-from bg_di.task import Collection, Origin, Task, current_origin
+from bg_di.task import Collection, Origin, Task, calls_in, current_origin
 
 
 class Overrides:
@@ -49,12 +46,8 @@ class Overrides:
     def adopt(self, origin: Origin, collection: RequestBackgroundTasks) -> None:
         """Take over what was added to the user's collections, as if it had been added in `origin`."""
         for tasks in (*self._given.get(collection, ()), *self._shared):
-            for added in _new(tasks):
-                task = Task(origin, added.__call__, (), {})
-                try:
-                    collection.add(task)
-                except BackgroundTasksUnavailable:
-                    log.never_started(task)
+            for call in _new(tasks):
+                collection.add(Task(origin, call, (), {}))
 
 
 def find_overrides(app: App, modules: list[ModuleRefBase]) -> Overrides | None:
@@ -109,15 +102,11 @@ class _Watched(Provider[Any]):
         return tasks
 
 
-def _new(tasks: StarletteBackgroundTasks) -> Iterator[BackgroundTask]:
-    """What was added since the last look; the collection itself if it runs its tasks in a way of its own."""
-    added = list(getattr(tasks, "tasks", ()))
+def _new(tasks: StarletteBackgroundTasks) -> Sequence[Callable[[], Any]]:
+    """What was added since the last look. Kept on the object: a fake need not be hashable."""
     taken = tasks.__dict__.get("_taken_by_bg_di", 0)
-    tasks.__dict__["_taken_by_bg_di"] = len(added)
-    if type(tasks).__call__ is StarletteBackgroundTasks.__call__:
-        yield from added[taken:]
-    elif added[taken:]:
-        yield tasks
+    tasks.__dict__["_taken_by_bg_di"] = added = len(getattr(tasks, "tasks", ()))
+    return calls_in(tasks, taken) if added > taken else ()
 
 
 def _append_once(collections: list[Any], tasks: object) -> None:

@@ -9,7 +9,7 @@ from ellar.di import ProviderConfig, transient_scope
 from injector import Injector, Provider
 
 from bg_di.collection import RequestBackgroundTasks
-from bg_di.edge.parameter import KEYS
+from bg_di.edge.operation import KEYS
 from bg_di.runner import Runner
 from bg_di.task import Collection, current_origin
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from starlette.background import BackgroundTask
 
-from bg_di.binding import bind, signature_of
+from bg_di.binding import bind, name_of, signature_of
 from bg_di.collection import BackgroundTasks, P
-from bg_di.task import Call, name_of
+from bg_di.task import Call
 
 
 class RecordingBackgroundTasks(BackgroundTasks):

@@ -1,11 +1,12 @@
-"""The parameter of a route function that asks for the collection.
+"""The operation that runs in the place of a route's own: its handler gets the collection by parameter.
 
-Ellar fills it by a resolver, not by the injector, and computes the resolvers once for each route function, for
-the whole process. So nothing of theirs is changed: an application that has the module runs a copy of the
-operation with other resolvers, one that has not runs the original.
+Ellar fills parameters by resolvers, not by the injector, and computes these once for each route function, for the
+whole process. So nothing of theirs is changed: an application that has the module runs a copy with other
+resolvers, one that has not runs the original.
 """
 
 import copy
+from collections.abc import Awaitable
 from typing import Any, cast
 
 from ellar.common import IExecutionContext
@@ -18,7 +19,9 @@ from ellar.common.params.resolvers.system_parameters import (
 )
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from bg_di.collection import BackgroundTasks, current_tasks
+from bg_di.collection import BackgroundTasks, RequestBackgroundTasks, collection_of, current_tasks
+from bg_di.edge.own_background import isolated
+from bg_di.task import current_origin
 
 KEYS: tuple[type[StarletteBackgroundTasks], ...] = (StarletteBackgroundTasks, BackgroundTasks)
 
@@ -36,8 +39,31 @@ class CurrentTasksParameter(SystemParameterResolver):
 add_default_resolver(BackgroundTasks, CurrentTasksParameter)
 
 
-def adapted(operation: Any) -> Any:
-    """The operation to run instead of `operation`: itself if it does not ask for the collection."""
+class AttachedOperation:
+    """Runs an operation so that its handler gets the collection, and its response's own background is apart.
+
+    Args:
+        operation: Ellar's, for HTTP or a WebSocket.
+    """
+
+    def __init__(self, operation: Any) -> None:
+        # Kept, as it is looked up by its id: Ellar hashes an operation in Python code.
+        self.original = operation
+        self._operation = _with_tasks(operation)
+        self.handle_request = self._operation.handle_request
+
+    def handle_response(self, context: IExecutionContext, response_obj: Any) -> Awaitable[None]:
+        """Make the response of what the handler returned, and send it."""
+        tasks = collection_of(current_origin.get())
+        if isinstance(tasks, RequestBackgroundTasks):
+            response_obj = isolated(response_obj, context.get_args()[0], tasks)
+        return cast(Awaitable[None], self._operation.handle_response(context, response_obj))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._operation, name)
+
+
+def _with_tasks(operation: Any) -> Any:
     resolvers = operation.endpoint_parameter_model.get_route_models()
     if not any(map(_asks_for_the_collection, resolvers)):
         return operation
