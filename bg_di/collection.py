@@ -55,13 +55,15 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
     Attributes:
         waiting: what has not started, in order.
         substitute: gives what the container binds instead, where somebody overrides the binding.
+        ending: whether the connection is over, so that what is added is refused once nothing waits any more.
     """
 
     substitute: Callable[[type[StarletteBackgroundTasks]], StarletteBackgroundTasks] | None = None
     # Defaults of the class, as most requests add no task and change none of it.
     _failed: str | None = None
     _cut_off: str | None = None
-    _draining = _ending = _ended = False
+    ending = False
+    _draining = _ended = False
 
     def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
         self.waiting: deque[Task] = deque()
@@ -155,7 +157,7 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
 
     def _last_look(self) -> bool:
         # In this order: a thread that adds a task now sees the end, or is seen here.
-        self._ended = self._ending
+        self._ended = self.ending
         if not self.waiting:
             return False
         self._ended = False
@@ -182,15 +184,6 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         for call in calls_in(background):
             own.add(Task(own, call, (), {}))
         await own.drain()
-
-    def end(self) -> bool:
-        """The connection is over: refuse what is added from now on, but by its own tasks.
-
-        Returns:
-            Whether tasks wait that nobody drains yet.
-        """
-        self._ending = True
-        return not self._draining and self._last_look()
 
     def cut_off(self, by: BaseException) -> None:
         """The connection has been given up: name what waits, and what is still added to it."""

@@ -39,7 +39,7 @@ class AttachingConsumer(IInterceptorsConsumer):
         token = current_origin.set(route)
         try:
             await self._inner.execute(context, cast(Any, operation))
-            tasks.answered()
+            tasks.answered = True
         except BaseException as error:
             # What exception handlers add is theirs. After a success it is nobody's loss to have been added here.
             current_origin.reset(token)
@@ -47,9 +47,10 @@ class AttachingConsumer(IInterceptorsConsumer):
                 route.failure = _reason(error)
             raise
         finally:
-            tasks.adopt(route)
+            if tasks.substitute is not None:
+                tasks.adopt(route)
             tasks.routes -= 1
-            if tasks.wants_a_look and tasks.is_due():
+            if (tasks.waiting or tasks.ending) and tasks.is_due():
                 await tasks.drain()
 
     def _attach(self, operation: Any) -> AttachedOperation:

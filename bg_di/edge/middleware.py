@@ -1,6 +1,7 @@
 """The outermost frame of a request: its collection begins and ends here."""
 
 import sys
+from collections import deque
 from typing import Protocol
 
 import anyio
@@ -13,6 +14,8 @@ from bg_di.collection import RequestBackgroundTasks
 from bg_di.edge.own_background import failed_background
 from bg_di.runner import Runner
 from bg_di.task import Origin, current_origin
+
+_ENDS_A_BODY = frozenset({"http.response.body", "http.response.pathsend"})
 
 
 class Overrides(Protocol):
@@ -35,16 +38,21 @@ class ConnectionTasks(RequestBackgroundTasks):
 
     Attributes:
         routes: how many routes run in it right now.
+        answered: whether a route has made a response, and handed it to `send`.
     """
 
     routes = 0
-    _answered = _left = _sent = _trailers = False
+    answered = False
+    _left = _sent = _trailers = False
     _drained: anyio.Event | None = None
     # What is being handled while the last byte is sent: the error that an error response answers.
     _answering: BaseException | None = None
 
     def __init__(self, frame: "BackgroundTasksMiddleware", scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(frame.runner, scope)
+        # All of it here, in one call, as each request makes one.
+        self.waiting = deque()
+        self._runner = frame.runner
+        self._scope = scope
         self._frame = frame
         self._receive = receive
         self._send = send
@@ -73,49 +81,36 @@ class ConnectionTasks(RequestBackgroundTasks):
         if kind == "http.response.start":
             if "trailers" in message:
                 self._trailers = message["trailers"]
-        elif not message.get("more_body") and self._is_last(message, kind):
+        elif not message.get("more_body") and (kind in _ENDS_A_BODY if not self._trailers else _ends_trailers(message)):
             self._sent = True
             self._answering = sys.exception()
             if self.waiting and self.is_due():
-                self._drained = anyio.Event()
-                try:
-                    await self.drain()
-                finally:
-                    self._drained.set()
+                await self._drain_inside()
 
-    def _is_last(self, message: Message, kind: str) -> bool:
-        if self._trailers:
-            return kind == "http.response.trailers" and not message.get("more_trailers")
-        return kind in ("http.response.body", "http.response.pathsend")
+    async def _drain_inside(self) -> None:
+        self._drained = anyio.Event()
+        try:
+            await self.drain()
+        finally:
+            self._drained.set()
 
-    def answered(self) -> None:
-        """A route has made a response, and handed it to `send`."""
-        self._answered = self._frame.run_inside
+    def is_due(self) -> bool:
+        """Whether the tasks are to be drained now; if the whole stack has been left, for the last time."""
+        return not self.routes and (self.ending or (self.answered and self._sent and self._frame.run_inside))
+
+    def over(self) -> bool:
+        """The whole stack has been left; return whether tasks wait to be drained. A route that runs on does that."""
+        self.ending = True
+        return not self.routes and not self._draining and self._last_look()
 
     def excuses(self, error: BaseException) -> bool:
         """Whether an exception only says that the client has gone, which is no failure."""
         return self._left or isinstance(error, ClientDisconnect | WebSocketDisconnect)
 
     def adopt(self, origin: Origin) -> None:
-        """Take over what was added to collections of the user's own."""
+        """Take over what was added to collections of the user's own, if the application has such."""
         if self._frame.overrides is not None:
             self._frame.overrides.adopt(origin, self)
-
-    def is_due(self) -> bool:
-        """Whether the tasks are to be drained now; if the whole stack has been left, for the last time."""
-        return not self.routes and (self._ending or (self._answered and self._sent))
-
-    def over(self) -> bool:
-        """The whole stack has been left; return whether tasks wait to be drained. A route that runs on does that."""
-        if self.routes:
-            self._ending = True
-            return False
-        return self.end()
-
-    @property
-    def wants_a_look(self) -> bool:
-        """Whether the end of a route has to look at it at all."""
-        return bool(self.waiting) or self._ending
 
     async def reported(self, error: Exception) -> bool:
         """Report an error that left the application, if it is a response's own background that failed.
@@ -129,6 +124,10 @@ class ConnectionTasks(RequestBackgroundTasks):
             return False
         await self._runner.report(failure)
         return True
+
+
+def _ends_trailers(message: Message) -> bool:
+    return message["type"] == "http.response.trailers" and not message.get("more_trailers")
 
 
 class BackgroundTasksMiddleware:
@@ -164,7 +163,8 @@ class BackgroundTasksMiddleware:
                 tasks.cut_off(error)
                 raise
             finally:
-                tasks.adopt(tasks)
+                if self.overrides is not None:
+                    tasks.adopt(tasks)
                 if tasks.over():
                     await tasks.drain()
         finally:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable
 from typing import Any, cast
 
 from ellar.common import IExecutionContext
+from ellar.common.constants import SCOPED_RESPONSE
 from ellar.common.params import add_default_resolver
 from ellar.common.params.resolvers.base import ResolverResult
 from ellar.common.params.resolvers.system_parameters import (
@@ -18,10 +19,10 @@ from ellar.common.params.resolvers.system_parameters import (
     SystemParameterResolver,
 )
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+from starlette.responses import Response
 
-from bg_di.collection import BackgroundTasks, RequestBackgroundTasks, collection_of, current_tasks
-from bg_di.edge.own_background import isolated
-from bg_di.task import current_origin
+from bg_di.collection import BackgroundTasks, current_tasks
+from bg_di.edge.own_background import apart, isolated
 
 KEYS: tuple[type[StarletteBackgroundTasks], ...] = (StarletteBackgroundTasks, BackgroundTasks)
 
@@ -52,12 +53,16 @@ class AttachedOperation:
         self._operation = _with_tasks(operation)
         self.handle_request = self._operation.handle_request
 
-    def handle_response(self, context: IExecutionContext, response_obj: Any) -> Awaitable[None]:
+    def handle_response(self, context: Any, response_obj: Any) -> Awaitable[None]:
         """Make the response of what the handler returned, and send it."""
-        tasks = collection_of(current_origin.get())
-        if isinstance(tasks, RequestBackgroundTasks):
-            response_obj = isolated(response_obj, context.get_args()[0], tasks)
-        return cast(Awaitable[None], self._operation.handle_response(context, response_obj))
+        if isinstance(response_obj, Response):
+            response_obj = isolated(response_obj)
+        elif SCOPED_RESPONSE in context.scope:
+            # The one that Ellar injects into a handler is this request's own.
+            injected = context.scope[SCOPED_RESPONSE]
+            injected.background = apart(injected.background)
+        handled: Awaitable[None] = self._operation.handle_response(context, response_obj)
+        return handled
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._operation, name)

@@ -6,42 +6,39 @@ exception handlers return nobody shows us; there it is recognised by its traceba
 """
 
 import copy
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from inspect import CO_OPTIMIZED
 from itertools import pairwise
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
-from ellar.common.constants import SCOPED_RESPONSE
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from bg_di.binding import name_of
-from bg_di.collection import RequestBackgroundTasks
+from bg_di.collection import RequestBackgroundTasks, collection_of
 from bg_di.failure import TaskFailure
-from bg_di.task import Collection, calls_in
+from bg_di.task import Collection, calls_in, current_origin
 
 
-def isolated(result: Any, scope: MutableMapping[str, Any], tasks: RequestBackgroundTasks) -> Any:
-    """What a handler returned, with the response's own background run apart.
+def isolated(response: Response) -> Response:
+    """The response with its own background run apart: a copy, as it may be shared by many requests."""
+    background = vars(response).get("background")
+    if background is None:
+        return response
+    response = copy.copy(response)
+    response.background = apart(background)
+    return response
 
-    A response may be shared by many requests, so a copy takes its place. The response that Ellar injects into a
-    handler is the request's own.
+
+def apart(background: Any) -> BackgroundTask | None:
+    """A background that runs each call of `background` isolated, as the tasks of a collection are.
+
+    None if there is nothing to run, or if it is the collection, which runs anyway.
     """
-    if isinstance(result, Response):
-        background = _apart(vars(result).get("background"), tasks)
-        if background is not None:
-            result = copy.copy(result)
-            result.background = background
-    elif SCOPED_RESPONSE in scope:
-        injected = scope[SCOPED_RESPONSE]
-        injected.background = _apart(injected.background, tasks)
-    return result
-
-
-def _apart(background: Any, tasks: RequestBackgroundTasks) -> BackgroundTask | None:
     if background is None or isinstance(background, RequestBackgroundTasks) or not calls_in(background):
         return None
+    tasks = cast(RequestBackgroundTasks, collection_of(current_origin.get()))
     return BackgroundTask(tasks.run_apart, background)
 
 
