@@ -4,100 +4,67 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
-from ellar.app import App, AppFactory
+from ellar.app import AppFactory
 from ellar.common import IHostContext, Module, ModuleRouter, exception_handler
 from ellar.core import Config, ModuleBase
 from starlette.background import BackgroundTask, BackgroundTasks
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bg_di import BackgroundTasksModule
 from tests.servers import logs
+from tests.servers.failing import ERRORS, FAILING, HandledByApplication, HandledByModule, argument, message
 from tests.servers.stage import cue, cue_in_thread
 
 logs.configure()
 router = ModuleRouter()
 
 
-class HandledByModule(Exception):
-    """The module of the routes has a handler for it."""
-
-
-class HandledByApplication(Exception):
-    """The whole application has a handler for it."""
-
-
-ERRORS: dict[str, Any] = {
-    "ValueError": ValueError,
-    "HTTPException": lambda: HTTPException(404),
-    "HandledByModule": HandledByModule,
-    "HandledByApplication": HandledByApplication,
-}
-
-
-def argument() -> str:
-    """What must not be logged; it is nowhere in the source, which tracebacks show."""
-    return "-".join(("not", "for", "logs"))
-
-
-async def fails(stage: int, error: str, _: str) -> None:
-    await cue(stage, "task")
-    raise ERRORS[error]()
-
-
-def fails_in_thread(stage: int, error: str, _: str) -> None:
-    cue_in_thread(stage, "task")
-    raise ERRORS[error]()
-
-
-FAILING = {"async": fails, "sync": fails_in_thread}
-
-
 @router.get("/{stage}/{error}/{kind}/collected")
-async def collected(stage: int, error: str, kind: str, tasks: BackgroundTasks) -> dict[str, str]:
+async def collected(stage: str, error: str, kind: str, tasks: BackgroundTasks) -> dict[str, str]:
     tasks.add_task(FAILING[kind], stage, error, argument())
     return {}
 
 
 @router.get("/{stage}/{error}/{kind}/own")
-async def own(stage: int, error: str, kind: str) -> JSONResponse:
+async def own(stage: str, error: str, kind: str) -> JSONResponse:
     return JSONResponse({}, background=BackgroundTask(FAILING[kind], stage, error, argument()))
 
 
 @router.get("/{stage}/{error}/{kind}/injected")
-async def injected(stage: int, error: str, kind: str, res: Response) -> dict[str, str]:
+async def injected(stage: str, error: str, kind: str, res: Response) -> dict[str, str]:
     res.background = BackgroundTask(FAILING[kind], stage, error, argument())
     return {}
 
 
 @router.get("/{stage}/{error}/raised")
-async def raised(error: str) -> None:
-    raise ERRORS[error]()
+async def raised(stage: str, error: str) -> None:
+    raise ERRORS[error](message(stage))
 
 
 @router.get("/{stage}/held")
-async def held(stage: int) -> dict[str, str]:
+async def held(stage: str) -> dict[str, str]:
     await cue(stage, "handler")
     return {}
 
 
-def add_two(tasks: BackgroundTasks, stage: int) -> None:
+def add_two(tasks: BackgroundTasks, stage: str) -> None:
     tasks.add_task(cue, stage, "first")
     tasks.add_task(cue_in_thread, stage, "second")
 
 
 @router.get("/{stage}/answered")
-async def answered(stage: int, tasks: BackgroundTasks) -> dict[str, str]:
+async def answered(stage: str, tasks: BackgroundTasks) -> dict[str, str]:
     add_two(tasks, stage)
     return {}
 
 
-@router.get("/{stage}/left-before")
-async def left_before(stage: int, req: Request, tasks: BackgroundTasks) -> dict[str, str]:
+@router.get("/{stage}/left")
+async def left(stage: str, req: Request, tasks: BackgroundTasks) -> dict[str, str]:
     add_two(tasks, stage)
     await cue(stage, "handler")
     while (await req.receive())["type"] != "http.disconnect":
@@ -105,19 +72,19 @@ async def left_before(stage: int, req: Request, tasks: BackgroundTasks) -> dict[
     return {}
 
 
-@router.post("/{stage}/left-in-request")
-async def left_in_request(stage: int, req: Request, tasks: BackgroundTasks) -> dict[str, int]:
+@router.post("/{stage}/reading")
+async def reading(stage: str, req: Request, tasks: BackgroundTasks) -> dict[str, int]:
     add_two(tasks, stage)
     await cue(stage, "handler")
     return {"length": len(await req.body())}
 
 
-@router.get("/{stage}/left-during")
-async def left_during(stage: int, tasks: BackgroundTasks) -> StreamingResponse:
+@router.get("/{stage}/streaming")
+async def streaming(stage: str, tasks: BackgroundTasks) -> StreamingResponse:
     async def chunks() -> AsyncIterator[str]:
         add_two(tasks, stage)
         yield "chunk"
-        await cue(stage, "handler")
+        await cue(stage, "stream")
         while True:
             await anyio.sleep(0)
             yield "chunk"
@@ -125,20 +92,29 @@ async def left_during(stage: int, tasks: BackgroundTasks) -> StreamingResponse:
     return StreamingResponse(chunks())
 
 
-async def forever(stage: int) -> None:
+@router.get("/{stage}/streamed")
+async def streamed(stage: str, tasks: BackgroundTasks) -> StreamingResponse:
+    async def chunks() -> AsyncIterator[str]:
+        add_two(tasks, stage)
+        yield "chunk"
+
+    return StreamingResponse(chunks())
+
+
+async def forever(stage: str) -> None:
     await cue(stage, "running")
     await anyio.Event().wait()
 
 
 @router.get("/{stage}/forever")
-async def adds_forever(stage: int, tasks: BackgroundTasks) -> dict[str, str]:
+async def adds_forever(stage: str, tasks: BackgroundTasks) -> dict[str, str]:
     tasks.add_task(forever, stage)
     add_two(tasks, stage)
     return {}
 
 
 @router.get("/{stage}/blocked")
-async def adds_blocked(stage: int, tasks: BackgroundTasks) -> dict[str, str]:
+async def adds_blocked(stage: str, tasks: BackgroundTasks) -> dict[str, str]:
     tasks.add_task(cue_in_thread, stage, "running")
     add_two(tasks, stage)
     return {}
@@ -163,24 +139,50 @@ class Feature(ModuleBase):
         return logs.handled("500", context, error)
 
 
+async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    return await call_next(request)
+
+
+async def hold_back(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Stream a response when all of it is there; that stops as soon as the client has gone or has everything."""
+    response: Any = await call_next(request)
+    chunks = [chunk async for chunk in response.body_iterator]
+    # With the length: granian cuts off the end of some chunked responses of this kind, also without our module.
+    headers = {**response.headers, "content-length": str(sum(map(len, chunks)))}
+    return StreamingResponse(iter(chunks), response.status_code, headers)
+
+
+class Through:
+    """Lets a request go through the middleware that it asks for by name."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._through = {f.__name__: BaseHTTPMiddleware(app, f) for f in (pass_on, hold_back)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = dict(scope.get("headers", ())).get(b"through", b"").decode()
+        await self._through.get(name, self._app)(scope, receive, send)
+
+
 class Application:
     """The Ellar application, and a cue when it is done with a request, the tasks included."""
 
     def __init__(self, *modules: Any) -> None:
-        gzip = Middleware(GZipMiddleware, minimum_size=1)
-        config = {"MIDDLEWARE": [gzip, *Config().MIDDLEWARE]}
+        stack = [Middleware(Through), Middleware(GZipMiddleware, minimum_size=1), *Config().MIDDLEWARE]
+        config = {"MIDDLEWARE": stack}
         self._app = AppFactory.create_app(modules=[*modules, Feature], config_module=config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         _, stage, name = scope["path"].split("/", 2)
         try:
             await self._app(scope, receive, send)
         except Exception:
-            await cue(int(stage), f"{name} ended")
+            await cue(stage, f"{name} ended")
             raise
-        await cue(int(stage), f"{name} ended")
+        await cue(stage, f"{name} ended")
 
 
 def built_in() -> Application:

@@ -1,7 +1,7 @@
 """One connection of a client, on a raw socket, so that requests can be pipelined and the client can vanish."""
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -12,9 +12,14 @@ from tests.servers.stage import HOST, PATIENCE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One response."""
+    """A response, or its beginning.
+
+    Attributes:
+        encoding: the coding of its body; ``"identity"`` if it has none.
+    """
 
     status: int
+    encoding: str
     body: bytes
 
 
@@ -39,29 +44,28 @@ class Connection:
 
     def ask(self, *paths: str, **headers: str) -> None:
         """Send requests, all of them before any is answered."""
-        fields = "".join(
-            f"{name.replace('_', '-')}: {value}\r\n" for name, value in {"host": "test", **headers}.items()
-        )
-        self.send("".join(f"GET {path} HTTP/1.1\r\n{fields}\r\n" for path in paths))
+        self._send("".join(_request("GET", path, headers) for path in paths))
 
-    def send(self, raw: str) -> None:
-        """Send what may be less than a request."""
-        self._socket.sendall(raw.encode())
+    def ask_in_part(self, path: str, **headers: str) -> None:
+        """Send a request without the end of its body."""
+        self._send(_request("POST", path, {**headers, "content-length": "100"}) + "beginning")
 
     def answer(self) -> Answer:
         """Receive the response to the first request that has not had one."""
-        status = self._status()
+        answer = self._head()
         body = b""
         while isinstance(event := self._next(), h11.Data):
             body += event.data
         assert isinstance(event, h11.EndOfMessage), event
         self._protocol.start_next_cycle()
-        return Answer(status=status, body=body)
+        return replace(answer, body=body)
 
-    def first_chunk(self) -> None:
+    def first_chunk(self) -> Answer:
         """Receive the beginning of a response and of its body."""
-        assert self._status() == 200
-        assert isinstance(self._next(), h11.Data)
+        answer = self._head()
+        event = self._next()
+        assert isinstance(event, h11.Data), event
+        return replace(answer, body=bytes(event.data))
 
     def is_closed(self) -> bool:
         """Wait until the server sends something; return whether that is the end of the connection."""
@@ -74,15 +78,25 @@ class Connection:
         """Leave."""
         self._socket.close()
 
-    def _status(self) -> int:
+    def _send(self, raw: str) -> None:
+        self._socket.sendall(raw.encode())
+
+    def _head(self) -> Answer:
         # The request has gone already: the protocol is only told so that it can read what answers it.
         self._protocol.send(h11.Request(method="GET", target="/", headers=[("host", "test")]))
         self._protocol.send(h11.EndOfMessage())
         response = self._next()
         assert isinstance(response, h11.Response), response
-        return response.status_code
+        encoding = dict(response.headers).get(b"content-encoding", b"identity")
+        return Answer(status=response.status_code, encoding=encoding.decode(), body=b"")
 
     def _next(self) -> object:
         while (event := self._protocol.next_event()) is h11.NEED_DATA:
             self._protocol.receive_data(self._socket.recv(65536))
         return event
+
+
+def _request(method: str, path: str, headers: dict[str, str]) -> str:
+    fields = {"host": "test", **headers}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""])

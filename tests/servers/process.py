@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Thread
@@ -135,28 +136,32 @@ class Server:
         assert self.process.wait(PATIENCE) == self._kind.ended, self.output
         self._reader.join(PATIENCE)
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for its end, but only so long; return whether it has come."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     @property
     def output(self) -> str:
         """All that it has printed so far."""
         return "".join(self._lines)
 
     def records(self, path: str) -> list[Record]:
-        """What has been logged so far about a request."""
+        """What the application has logged so far about a request."""
         logged = [Record(**json.loads(line)) for line in list(self._lines) if line.startswith(_RECORD)]
         return [record for record in logged if path in record.message]
 
-    def complaints(self) -> int:
-        """How many tracebacks the server itself has printed so far."""
-        return sum("Traceback" in line for line in list(self._lines) if not line.startswith(_RECORD))
+    def says(self, text: str) -> bool:
+        """Whether anything else that it has printed so far contains that."""
+        return any(text in line for line in list(self._lines) if not line.startswith(_RECORD))
 
     def wait_for_records(self, path: str, count: int = 1) -> list[Record]:
         """Wait until so much has been logged about a request."""
         self._wait_for(lambda: len(self.records(path)) >= count, f"{count} records about {path}")
         return self.records(path)
-
-    def wait_for_output(self, text: str) -> None:
-        """Wait until it has printed that."""
-        self._wait_for(lambda: text in self.output, text)
 
     def _wait_for(self, condition: Callable[[], bool], what: str) -> None:
         with self._printed:
@@ -175,24 +180,15 @@ class Server:
             try:
                 socket.create_connection((HOST, self.port)).close()
             except ConnectionRefusedError:
-                self._wait_a_moment_for_its_end()
+                assert not self.ends_within(PATIENCE / 1000), f"it has ended:\n{self.output}"
             else:
                 return
         raise AssertionError(f"it does not listen:\n{self.output}")
 
-    def _wait_a_moment_for_its_end(self) -> None:
-        try:
-            self.process.wait(PATIENCE / 1000)
-        except subprocess.TimeoutExpired:
-            return
-        raise AssertionError(f"it has ended:\n{self.output}")
-
     def _kill(self) -> None:
         """Leave nothing behind, its workers included: they are in the group that its process leads."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
 
