@@ -54,12 +54,14 @@ class Client:
         leaves_after: the client has gone after so many messages of the response; None if it stays. A server of
             2.4 then raises `OSError` from ``send``, an earlier one swallows what is sent.
         before_send: awaited before the server takes a message, to make it slow.
+        after_send: awaited after the server has taken a message, while ``receive`` may already know more.
         timeline: gets ``"start"`` and ``"last byte"``, when the server has taken them.
     """
 
     spec: str = "2.3"
     leaves_after: int | None = None
     before_send: Callable[[Message], Awaitable[None]] | None = None
+    after_send: Callable[[Message], Awaitable[None]] | None = None
     timeline: list[Any] = field(default_factory=list)
     extensions: dict[str, Any] = field(default_factory=dict)
     status: int | None = None
@@ -148,6 +150,8 @@ class Client:
             self._gone.set()
         if len(self.messages) == self.leaves_after:
             self._gone.set()
+        if self.after_send is not None:
+            await self.after_send(message)
 
 
 async def request(app: ASGIApp, path: str, **options: Any) -> Client:

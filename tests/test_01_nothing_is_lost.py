@@ -260,6 +260,35 @@ async def test_a_slow_send_is_waited_for_under_any_middleware(kind: str, stack: 
 
 
 @RUN_AFTER
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("kind", ["dict", "stream"])
+async def test_a_sender_that_is_told_the_client_has_gone_before_send_returns_costs_no_task(
+    kind: str, stack: str, run_after: str
+) -> None:
+    """It is then about to be cancelled, so the tasks do not run there."""
+
+    async def linger(message: Message) -> None:
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+
+    client = Client(after_send=linger)
+
+    async def task(name: str) -> None:
+        await linger({})
+        client.timeline.append(name)
+
+    def add(tasks: BackgroundTasks) -> None:
+        tasks.add_task(task, "first")
+        tasks.add_task(task, "second")
+
+    app = app_with(results.route(kind, add), run_after=run_after, middleware=STACKS[stack])
+    with anyio.fail_after(10):
+        await client.request(app, "/")
+    assert client.error is None
+    assert client.timeline == ["start", "last byte", "first", "second"]
+
+
+@RUN_AFTER
 @pytest.mark.parametrize("spec", ["2.3", "2.4"])
 @pytest.mark.parametrize("leaves_after", [0, 1, 2])
 @pytest.mark.parametrize("stack", STACKS)

@@ -43,7 +43,7 @@ class ConnectionTasks(RequestBackgroundTasks):
 
     routes = 0
     answered = False
-    _left = _sent = _trailers = False
+    _left = _told = _sent = _trailers = False
     _drained: anyio.Event | None = None
     # What is being handled while the last byte is sent: the error that an error response answers.
     _answering: BaseException | None = None
@@ -61,10 +61,13 @@ class ConnectionTasks(RequestBackgroundTasks):
         """ASGI's ``receive``: that the client has everything and is gone is told when the tasks have run.
 
         Whoever sends a response may listen for it and cancel the sending, and with it the tasks that run there.
+        If it has been told before, they do not run there.
         """
         message = await self._receive()
-        if self._drained is not None and message["type"] == "http.disconnect":
-            await self._drained.wait()
+        if message["type"] == "http.disconnect":
+            if self._drained is not None:
+                await self._drained.wait()
+            self._told = True
         return message
 
     async def send(self, message: Message) -> None:
@@ -84,7 +87,7 @@ class ConnectionTasks(RequestBackgroundTasks):
         elif not message.get("more_body") and (kind in _ENDS_A_BODY if not self._trailers else _ends_trailers(message)):
             self._sent = True
             self._answering = sys.exception()
-            if self.waiting and self.is_due():
+            if self.waiting and self.is_due() and not self._told:
                 await self._drain_inside()
 
     async def _drain_inside(self) -> None:
