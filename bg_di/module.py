@@ -106,7 +106,11 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         overrides = find_overrides(app, modules)
         own_routes(app)
         frame = Middleware(
-            BackgroundTasksMiddleware, runner=own.get(Runner), run_inside=run_inside, overrides=overrides
+            BackgroundTasksMiddleware,
+            application=app,
+            runner=own.get(Runner),
+            run_inside=run_inside,
+            overrides=overrides,
         )
         app.config.MIDDLEWARE = [frame, *app.config.MIDDLEWARE]
         wrap_interceptors_consumer(app)

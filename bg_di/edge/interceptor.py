@@ -30,8 +30,9 @@ class AttachingConsumer(IInterceptorsConsumer):
         """Run an operation in Ellar's way, and its tasks when the last byte of its response has gone."""
         origin = current_origin.get()
         tasks = None if origin is None else origin.collection
-        if not isinstance(tasks, ConnectionTasks):
-            # Somebody replaced the middleware stack that had our frame in it.
+        if not isinstance(tasks, ConnectionTasks) or tasks.frame.application is not context.get_app():
+            # Somebody replaced the middleware stack that had our frame in it; or Ellar took this consumer for the
+            # request of another application, which does not have the module.
             return await self._inner.execute(context, route_operation)
         operation = self._operations.get(id(route_operation)) or self._attach(route_operation)
         route = Origin(tasks)

@@ -37,6 +37,7 @@ class ConnectionTasks(RequestBackgroundTasks):
         scope, receive, send: what the server calls it with.
 
     Attributes:
+        frame: of the application.
         routes: how many routes run in it right now.
         answered: whether a route has made a response, and handed it to `send`.
     """
@@ -53,7 +54,7 @@ class ConnectionTasks(RequestBackgroundTasks):
         self.waiting = deque()
         self._runner = frame.runner
         self._scope = scope
-        self._frame = frame
+        self.frame = frame
         self._receive = receive
         self._send = send
 
@@ -99,7 +100,7 @@ class ConnectionTasks(RequestBackgroundTasks):
 
     def is_due(self) -> bool:
         """Whether the tasks are to be drained now; if the whole stack has been left, for the last time."""
-        return not self.routes and (self.ending or (self.answered and self._sent and self._frame.run_inside))
+        return not self.routes and (self.ending or (self.answered and self._sent and self.frame.run_inside))
 
     def over(self) -> bool:
         """The whole stack has been left; return whether tasks wait to be drained. A route that runs on does that."""
@@ -112,8 +113,8 @@ class ConnectionTasks(RequestBackgroundTasks):
 
     def adopt(self, origin: Origin) -> None:
         """Take over what was added to collections of the user's own, if the application has such."""
-        if self._frame.overrides is not None:
-            self._frame.overrides.adopt(origin, self)
+        if self.frame.overrides is not None:
+            self.frame.overrides.adopt(origin, self)
 
     async def reported(self, error: Exception) -> bool:
         """Report an error that left the application, if it is a response's own background that failed.
@@ -137,14 +138,18 @@ class BackgroundTasksMiddleware:
     """Gives each request and each WebSocket connection a collection of its own, and runs what is left in it.
 
     Args:
-        app: the application inside.
+        app: the middleware inside.
+        application: the whole, as the requests that it serves name it.
         runner: runs the tasks of this application.
         run_inside: whether tasks run inside the response (``run_after="response"``), where there is one.
         overrides: gives what the container binds instead, where somebody overrides the binding.
     """
 
-    def __init__(self, app: ASGIApp, runner: Runner, run_inside: bool, overrides: Overrides | None) -> None:
+    def __init__(
+        self, app: ASGIApp, application: object, runner: Runner, run_inside: bool, overrides: Overrides | None
+    ) -> None:
         self.app = app
+        self.application = application
         self.runner = runner
         self.run_inside = run_inside
         self.overrides = overrides
