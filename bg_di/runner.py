@@ -32,8 +32,15 @@ class Threads:
 
     async def run(self, func: Callable[[], Any]) -> Any:
         """Call `func` in a thread; wait for one as long as `limit` of them are busy."""
-        # In a list: trio takes a coroutine that a thread returns for a mistake.
-        [result] = await anyio.to_thread.run_sync(lambda: [func()], limiter=self._of_this_loop())
+        outcome = await anyio.to_thread.run_sync(_outcome, func, limiter=self._of_this_loop())
+        result, error = outcome
+        outcome.clear()
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # The error's traceback has this frame, which must not have the error.
+                del error
         return result
 
     def _of_this_loop(self) -> CapacityLimiter:
@@ -43,6 +50,18 @@ class Threads:
             limiter = CapacityLimiter(self._limit)
             self._limiter.set(limiter)
             return limiter
+
+
+def _outcome(func: Callable[[], Any]) -> list[Any]:
+    """What `func` returns and what it raises, one of them None, to be taken out of the list.
+
+    Raised through anyio, an error would stay in a cycle with the future that carried it; returned as it is, trio
+    would take a coroutine for a mistake, and its idle thread would keep it.
+    """
+    try:
+        return [func(), None]
+    except BaseException as error:  # noqa: BLE001  # raised again in the event loop
+        return [None, error]
 
 
 class Runner:

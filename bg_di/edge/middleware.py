@@ -46,8 +46,9 @@ class ConnectionTasks(RequestBackgroundTasks):
     answered = False
     _left = _told = _sent = _trailers = False
     _drained: anyio.Event | None = None
-    # What is being handled while the last byte is sent: the error that an error response answers.
-    _answering: BaseException | None = None
+    # Of the error that is being handled while the last byte is sent, which an error response answers. Not the error
+    # itself, whose traceback leads back here.
+    _answering: int | None = None
 
     def __init__(self, frame: "BackgroundTasksMiddleware", scope: Scope, receive: Receive, send: Send) -> None:
         # All of it here, in one call, as each request makes one.
@@ -87,7 +88,7 @@ class ConnectionTasks(RequestBackgroundTasks):
                 self._trailers = message["trailers"]
         elif not message.get("more_body") and (kind in _ENDS_A_BODY if not self._trailers else _ends_trailers(message)):
             self._sent = True
-            self._answering = sys.exception()
+            self._answering = id(sys.exception())
             if self.waiting and self.is_due() and not self._told:
                 await self._drain_inside()
 
@@ -121,7 +122,7 @@ class ConnectionTasks(RequestBackgroundTasks):
 
         That is so if it was raised after the last byte, and is not what an error response has answered.
         """
-        if not self._sent or error is self._answering:
+        if not self._sent or id(error) == self._answering:
             return False
         failure = failed_background(error, self)
         if failure is None:

@@ -1,0 +1,1 @@
+"""What bg_di costs, beside what it replaces. ``python -m benchmarks`` measures everything and checks the limits."""

@@ -1,0 +1,77 @@
+"""The limits that bg_di keeps, as ratios of two costs measured in one run."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.subjects import Cost, Subject, added, alone, route
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`ours` may be at most so many times `theirs`.
+
+    Attributes:
+        work: what both do.
+        against: what `theirs` is, in words.
+    """
+
+    work: str
+    against: str
+    ours: Cost
+    theirs: Cost
+    at_most: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """A ratio that was measured, beside what it may be."""
+
+    work: str
+    against: str
+    measured: float
+    at_most: float
+
+    @property
+    def holds(self) -> bool:
+        return self.measured <= self.at_most
+
+
+INSTRUCTIONS = (
+    Limit("a route that uses no tasks", "the same in plain Ellar", route("bg_di"), route("ellar"), 1.02),
+    Limit("added by 1 task", "Ellar's built-in feature", added("bg_di", 1), added("ellar", 1), 0.40),
+    Limit("added by 10 tasks", "Ellar's built-in feature", added("bg_di", 10), added("ellar", 10), 0.45),
+    Limit("added by 100 tasks", "Starlette's collection alone", added("bg_di", 100), alone(100), 0.50),
+)
+SLOWER_BESIDE_SLOW_TASKS = 2.0
+
+
+def subjects_of(limits: Iterable[Limit]) -> list[Subject]:
+    """All that must be measured to judge `limits`."""
+    subjects = {subject for limit in limits for cost in (limit.ours, limit.theirs) for subject in cost.subjects()}
+    return sorted(subjects, key=lambda subject: (subject.stack, subject.tasks))
+
+
+def cost_in(measured: Mapping[Subject, float], cost: Cost) -> float:
+    return measured[cost.subject] - (measured[cost.over] if cost.over else 0)
+
+
+def judged(limits: Iterable[Limit], measured: Mapping[Subject, float]) -> list[Ratio]:
+    """Put each limit's ratio beside the limit."""
+    return [
+        Ratio(
+            work=limit.work,
+            against=limit.against,
+            measured=cost_in(measured, limit.ours) / cost_in(measured, limit.theirs),
+            at_most=limit.at_most,
+        )
+        for limit in limits
+    ]
+
+
+def complaints(ratios: Iterable[Ratio]) -> list[str]:
+    """One line for each ratio over its limit, naming it; none if all hold."""
+    return [
+        f"over the limit: {ratio.work}, against {ratio.against}: {ratio.measured:.4f}, at most {ratio.at_most:.2f}"
+        for ratio in ratios
+        if not ratio.holds
+    ]

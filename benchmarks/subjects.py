@@ -1,0 +1,53 @@
+"""What is measured: one route, or one collection, with so many tasks."""
+
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A stack that does one thing over and over.
+
+    Attributes:
+        stack: ``"ellar"`` (its built-in feature), ``"bg_di"``, ``"fastapi"``, or ``"starlette"`` (its collection
+            alone, without a request).
+        tasks: how many are added to one request; a route with 0 does not ask for the collection at all.
+    """
+
+    stack: str
+    tasks: int
+
+    def __str__(self) -> str:
+        return f"{self.stack}:{self.tasks}"
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """The subject that `str` gave `text` for."""
+        stack, tasks = text.split(":")
+        return cls(stack, int(tasks))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one thing costs, or what it adds over another one."""
+
+    subject: Subject
+    over: Subject | None = None
+
+    def subjects(self) -> set[Subject]:
+        return {self.subject, self.over} if self.over else {self.subject}
+
+
+def route(stack: str) -> Cost:
+    """A request to the route that uses no tasks."""
+    return Cost(Subject(stack, 0))
+
+
+def added(stack: str, tasks: int) -> Cost:
+    """What so many tasks add over the bare route of the same application."""
+    return Cost(Subject(stack, tasks), over=Subject(stack, 0))
+
+
+def alone(tasks: int) -> Cost:
+    """Starlette's collection alone: made, filled and awaited."""
+    return Cost(Subject("starlette", tasks))
