@@ -64,6 +64,7 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
     _cut_off: str | None = None
     ending = False
     _draining = _ended = False
+    _running: Task | None = None
 
     def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
         self.waiting: deque[Task] = deque()
@@ -146,6 +147,7 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         if self._draining:
             return
         self._draining = True
+        self._runner.draining.add(self)
         try:
             while self.waiting or self._last_look():
                 await self._next()
@@ -154,6 +156,15 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
             raise
         finally:
             self._draining = False
+            self._running = None
+            self._runner.drained(self)
+
+    def name_what_is_left(self) -> None:
+        """Log what runs and what waits when the server shuts down."""
+        if self._running is not None:
+            log.awaited(self._running)
+        for task in self.waiting:
+            log.awaited(task)
 
     def _last_look(self) -> bool:
         # In this order: a thread that adds a task now sees the end, or is seen here.
@@ -173,6 +184,7 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         elif self._failed is not None:
             log.skipped(task, self._failed)
         else:
+            self._running = task
             if not await self._runner.run(task) and self._runner.stop_on_error:
                 self._failed = task.name
             return

@@ -47,6 +47,10 @@ def never_started(task: Task, by: str) -> None:
     _about(logging.ERROR, task, "never started: its request was ended by %s", by)
 
 
+def awaited(task: Task) -> None:
+    _about(logging.WARNING, task, "is not done while the server shuts down: it is waited for, unless the server kills")
+
+
 def module_middleware(modules: list[str]) -> None:
     logger.warning(
         "run_after='response' in an application with module middleware (%s): background tasks run while the "

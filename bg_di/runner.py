@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from functools import partial
 from types import coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+import anyio
 import anyio.to_thread
 from anyio import CapacityLimiter
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import RunVar, checkpoint
 
 from bg_di import log
 from bg_di.failure import TaskErrorHandler, TaskFailure
@@ -64,6 +65,12 @@ def _outcome(func: Callable[[], Any]) -> list[Any]:
         return [None, error]
 
 
+class Draining(Protocol):
+    """What is known here of a collection whose tasks run."""
+
+    def name_what_is_left(self) -> None: ...
+
+
 class Runner:
     """Runs the tasks of one application, one call of `run` each.
 
@@ -77,6 +84,27 @@ class Runner:
         self.stop_on_error = stop_on_error
         self._threads = threads
         self._error_handler = error_handler
+        self.draining: set[Draining] = set()
+        self._idle: anyio.Event | None = None
+
+    def drained(self, collection: Draining) -> None:
+        """Know that the tasks of a request do not run any more."""
+        self.draining.discard(collection)
+        if self._idle is not None and not self.draining:
+            self._idle.set()
+
+    async def finish(self) -> None:
+        """Wait for what runs when the server shuts down and has neither awaited nor cancelled it, as granian does.
+
+        It is named first: the server may kill the process instead of waiting.
+        """
+        await checkpoint()  # what the server has cancelled is named as cut off
+        if not self.draining:
+            return
+        for collection in self.draining:
+            collection.name_what_is_left()
+        self._idle = anyio.Event()
+        await self._idle.wait()
 
     async def run(self, task: Task) -> bool:
         """Run a task to its end and report it if it fails.

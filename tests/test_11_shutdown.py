@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message
 
 from bg_di import BackgroundTasks, BackgroundTasksModule, BackgroundTasksUnavailable, current_background_tasks
 from tests.harness import Client, Log, Socket, application, module, request, websocket, wrap
@@ -271,3 +272,42 @@ async def test_middleware_that_gave_up_on_the_tasks_may_still_add_its_own(log: L
     await request(application(modules=[feature]), "/")
     assert ran == ["audit"]
     assert ["cut off" in log.messages[0], "never started" in log.messages[1]] == [True, True]
+
+
+async def test_a_server_that_does_not_wait_hears_of_the_shutdowns_end_when_the_tasks_have_ended(log: Log) -> None:
+    """granian is one: what is not done is named, and what it uses is still there when it runs."""
+    running, release = anyio.Event(), anyio.Event()
+    heard: list[str] = []
+    to_app, from_server = anyio.create_memory_object_stream[Message](2)
+
+    async def first() -> None:
+        running.set()
+        await release.wait()
+        heard.append("first")
+
+    async def send(message: Message) -> None:
+        heard.append(message["type"])
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(first)
+        tasks.add_task(heard.append, "second")
+
+    async def tell_what_is_left() -> None:
+        while len(log.messages) < 2:
+            await anyio.lowlevel.checkpoint()
+        release.set()
+
+    app = application(handler)
+    with anyio.fail_after(10), to_app, from_server:
+        async with anyio.create_task_group() as group:
+            group.start_soon(app, {"type": "lifespan", "state": {}}, from_server.receive, send)
+            await to_app.send({"type": "lifespan.startup"})
+            group.start_soon(request, app, "/")
+            await running.wait()
+            await to_app.send({"type": "lifespan.shutdown"})
+            group.start_soon(tell_what_is_left)
+    assert heard == ["lifespan.startup.complete", "first", "second", "lifespan.shutdown.complete"]
+    assert [message.split(" of GET / ")[1][:36] for message in log.messages] == [
+        "is not done while the server shuts d"
+    ] * 2

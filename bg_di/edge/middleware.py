@@ -157,7 +157,7 @@ class BackgroundTasksMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" and scope["type"] != "websocket":
-            return await self.app(scope, receive, send)
+            return await self.app(scope, self._receive_after_the_tasks(receive), send)
         tasks = ConnectionTasks(self, scope, receive, send)
         if self.overrides is not None:
             tasks.substitute = self.overrides.substitute
@@ -178,3 +178,14 @@ class BackgroundTasksMiddleware:
                     await tasks.drain()
         finally:
             current_origin.reset(token)
+
+    def _receive_after_the_tasks(self, receive: Receive) -> Receive:
+        """The application hears of the shutdown when its tasks have ended: what they use is still there."""
+
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self.runner.finish()
+            return message
+
+        return received
