@@ -206,6 +206,10 @@ def _resumed(context: Context, steps: Generator[Any, Any, Any], yielded: Any) ->
             except BaseException as error:  # noqa: BLE001  # thrown on into the coroutine
                 yielded = context.run(steps.throw, error)
             else:
-                yielded = context.run(steps.send, received)
+                try:
+                    yielded = context.run(steps.send, received)
+                finally:
+                    # What trio sends may be an exception: in its own traceback it would be a cycle.
+                    del received
     except StopIteration:
         return

@@ -7,8 +7,8 @@ when the response and its own background are done, so nothing of it is wrapped, 
 from typing import Any, cast
 
 from ellar.app import App
-from ellar.common import IExecutionContext, IInterceptorsConsumer
-from injector import Binding, InstanceProvider, NoScope
+from ellar.common import IInterceptorsConsumer
+from injector import Binding, Injector, NoScope, Provider
 
 from bg_di.edge.middleware import ConnectionTasks
 from bg_di.edge.operation import AttachedOperation
@@ -26,11 +26,12 @@ class AttachingConsumer(IInterceptorsConsumer):
         self._inner = inner
         self._operations: dict[int, AttachedOperation] = {}
 
-    async def execute(self, context: IExecutionContext, route_operation: Any) -> Any:
+    async def execute(self, context: Any, route_operation: Any) -> Any:
         """Run an operation in Ellar's way, and its tasks when the last byte of its response has gone."""
         origin = current_origin.get()
-        tasks = None if origin is None else origin.collection
-        if not isinstance(tasks, ConnectionTasks) or tasks.frame.application is not context.get_app():
+        # Usually the connection itself; a route if the application has been called twice in one request.
+        tasks = origin if isinstance(origin, ConnectionTasks) or origin is None else origin.collection
+        if not isinstance(tasks, ConnectionTasks) or tasks.frame.application is not context.scope["app"]:
             # Somebody replaced the middleware stack that had our frame in it; or Ellar took this consumer for the
             # request of another application, which does not have the module.
             return await self._inner.execute(context, route_operation)
@@ -65,6 +66,16 @@ def _reason(error: BaseException) -> str:
     )
 
 
+class _Given(Provider[IInterceptorsConsumer]):
+    """Provides one object, without showing it: Ellar formats the provider at every look-up."""
+
+    def __init__(self, consumer: IInterceptorsConsumer) -> None:
+        self._consumer = consumer
+
+    def get(self, injector: Injector) -> IInterceptorsConsumer:
+        return self._consumer
+
+
 def wrap_interceptors_consumer(app: App) -> None:
     """Put ours around the consumer of `app`, whichever plugin's it is by now; later ones may wrap ours.
 
@@ -72,6 +83,4 @@ def wrap_interceptors_consumer(app: App) -> None:
     """
     consumer = AttachingConsumer(app.injector.get(IInterceptorsConsumer))
     core: Any = app.injector.parent
-    core.container.register_binding(
-        IInterceptorsConsumer, Binding(IInterceptorsConsumer, InstanceProvider(consumer), NoScope)
-    )
+    core.container.register_binding(IInterceptorsConsumer, Binding(IInterceptorsConsumer, _Given(consumer), NoScope))

@@ -106,7 +106,11 @@ class ConnectionTasks(RequestBackgroundTasks):
     def over(self) -> bool:
         """The whole stack has been left; return whether tasks wait to be drained. A route that runs on does that."""
         self.ending = True
-        return not self.routes and not self._draining and self._last_look()
+        if self.routes or self._draining:
+            return False
+        # As in `_last_look`, here for the sake of the requests in which nothing waits.
+        self._ended = True
+        return bool(self.waiting) and self._last_look()
 
     def excuses(self, error: BaseException) -> bool:
         """Whether an exception only says that the client has gone, which is no failure."""

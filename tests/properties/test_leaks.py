@@ -269,9 +269,8 @@ async def round_of_requests(app: App) -> None:
     await concurrently([partial(serve, app, path, client) for path, client in REQUESTS])
 
 
-@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})])
 async def test_no_collection_outlives_its_request(app: App) -> None:
-    """Whatever fails, leaves or is cancelled, nothing waits for the cycle collector; trio keeps what it cancels."""
+    """Whatever fails, leaves or is cancelled, nothing waits for the cycle collector."""
     known = alive(Origin)
     for _ in range(10):
         await round_of_requests(app)
