@@ -12,7 +12,7 @@ from statistics import mean
 
 from benchmarks.subjects import Subject
 
-_FEW, _MANY = 50, 150
+_FEW, _MANY = 50, 250
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,9 +161,7 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
 
     def name_what_is_left(self) -> None:
         """Log what runs and what waits when the server shuts down."""
-        if self._running is not None:
-            log.awaited(self._running)
-        for task in self.waiting:
+        for task in filter(None, (self._running, *self.waiting)):
             log.awaited(task)
 
     def _last_look(self) -> bool:

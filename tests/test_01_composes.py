@@ -96,6 +96,7 @@ def core_plugin(into: list[Any]) -> Any:
     @injectable(scope=singleton_scope)
     class Consumer(EllarInterceptorConsumer):  # pyright: ignore[reportGeneralTypeIssues]
         async def execute(self, context: IExecutionContext, route_operation: Any) -> None:
+            assert route_operation.endpoint.__name__ == "handler"
             into.append("core plugin")
             await super().execute(context, route_operation)
 

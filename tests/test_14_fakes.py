@@ -7,6 +7,7 @@ from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
 import anyio
 import pytest
 from ellar.common import Controller, ControllerBase, IHostContext, Inject, get, middleware
+from ellar.core import mount
 from ellar.di import ProviderConfig, injectable, request_scope, singleton_scope, transient_scope
 from ellar.testing import Test
 from ellar.testing.module import TestingModule as ModuleUnderTest
@@ -257,6 +258,20 @@ async def test_a_features_own_binding_is_respected_there() -> None:
         assert (await request(app, path)).status == 200
     assert ran == ["other"]
     fake.one(ran.append, "own")
+
+
+async def test_a_fake_reaches_what_is_mounted_in_the_application() -> None:
+    """Another Ellar application there has a container of its own, which does not know of background tasks."""
+    fake = RecordingBackgroundTasks()
+
+    @get("/inner")
+    async def inner() -> None:
+        current_background_tasks().add_task(send_welcome, "ada")
+
+    feature = module(routers=[mount("/mounted", application(inner, tasks=None))])
+    app = application(modules=[feature], providers=[ProviderConfig(BackgroundTasks, use_value=fake)])
+    assert (await request(app, "/mounted/inner")).error is None
+    fake.one(send_welcome, "ada")
 
 
 async def test_both_keys_may_be_overridden_apart() -> None:

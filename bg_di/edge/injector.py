@@ -8,11 +8,8 @@ def injector_here(root: EllarInjector) -> EllarInjector:
     """The injector of the current module of the application whose root injector is `root`.
 
     Ellar's own `current_injector` is one lazy object for the whole process: after an await it may be that of
-    another request. The context variable behind it is right, but for a function route that two applications
-    list: that runs with the injector of the one which was built last.
+    another request. The context variable behind it is right. In an application that is mounted in this one it is
+    the mounted one's; then it is the root's that counts.
     """
     injector = _injector_context_var.get()
-    if injector.tree_manager is root.tree_manager:
-        return injector
-    module = root.get_module(injector.owner.module) if injector.owner else None
-    return module.container.injector if module else root
+    return injector if injector.tree_manager is root.tree_manager else root

@@ -6,10 +6,8 @@ exception handlers return nobody shows us; there it is recognised by its traceba
 """
 
 import copy
-from collections.abc import Iterator
-from inspect import CO_OPTIMIZED
 from itertools import pairwise
-from types import TracebackType
+from traceback import walk_tb
 from typing import Any, cast
 
 from starlette.background import BackgroundTask
@@ -57,19 +55,9 @@ def failed_background(error: BaseException, collection: Collection) -> TaskFailu
 
 
 def _background_in(error: BaseException) -> BackgroundTask | None:
-    called = list(_receivers(error.__traceback__))
+    called = [frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)]
     for caller, callee in pairwise(called):
         if isinstance(caller, Response) and isinstance(callee, BackgroundTask) and caller.background is callee:
             # A collection calls its tasks in turn: the innermost one is the one that failed.
             return [task for task in called if isinstance(task, BackgroundTask)][-1]
     return None
-
-
-def _receivers(traceback: TracebackType | None) -> Iterator[object]:
-    while traceback is not None:
-        names = traceback.tb_frame.f_locals
-        yield names.get("self")
-        if type(names) is dict and traceback.tb_frame.f_code.co_flags & CO_OPTIMIZED:
-            # Up to Python 3.12 the frame keeps this copy of its variables, one of which may be the error: a cycle.
-            names.clear()
-        traceback = traceback.tb_next
