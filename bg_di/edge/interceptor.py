@@ -49,8 +49,8 @@ class AttachingConsumer(IInterceptorsConsumer):
                 route.failure = _reason(error)
             raise
         finally:
-            if tasks.substitute is not None:
-                tasks.adopt(route)
+            if tasks.frame.overrides is not None:
+                tasks.frame.overrides.adopt(route, tasks)
             tasks.routes -= 1
             if (tasks.waiting or tasks.ending) and tasks.is_due():
                 await tasks.drain()

@@ -116,11 +116,6 @@ class ConnectionTasks(RequestBackgroundTasks):
         """Whether an exception only says that the client has gone, which is no failure."""
         return self._left or isinstance(error, ClientDisconnect | WebSocketDisconnect)
 
-    def adopt(self, origin: Origin) -> None:
-        """Take over what was added to collections of the user's own, if the application has such."""
-        if self.frame.overrides is not None:
-            self.frame.overrides.adopt(origin, self)
-
     async def reported(self, error: Exception) -> bool:
         """Report an error that left the application, if it is a response's own background that failed.
 
@@ -177,7 +172,7 @@ class BackgroundTasksMiddleware:
                 raise
             finally:
                 if self.overrides is not None:
-                    tasks.adopt(tasks)
+                    self.overrides.adopt(tasks, tasks)
                 if tasks.over():
                     await tasks.drain()
         finally:
