@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from benchmarks import report
 from benchmarks.applications import has_fastapi
-from benchmarks.counting import counted
+from benchmarks.counting import averaged, counted
 from benchmarks.growth import TASKS_A_REQUEST, endured
 from benchmarks.limits import INSTRUCTIONS, Ratio, complaints, judged, subjects_of
 from benchmarks.subjects import Subject
@@ -16,9 +16,9 @@ from benchmarks.timing import timed
 
 def count() -> list[Ratio]:
     """Check the limits on instructions, as fast as that goes."""
-    counts = counted(subjects_of(INSTRUCTIONS))
+    counts = counted(subjects_of(INSTRUCTIONS), layouts=4)
     print(report.limits_table(counts))
-    return judged(INSTRUCTIONS, report.instructions(counts))
+    return judged(INSTRUCTIONS, averaged(counts))
 
 
 def measure() -> list[Ratio]:
@@ -27,7 +27,7 @@ def measure() -> list[Ratio]:
     shown = [*growing, Subject("starlette", 100)]
     beside = [Subject("fastapi", 0), Subject("fastapi", 100)] if has_fastapi() else []
     results = report.Results(
-        counts=counted([*shown, *beside], runs=2),
+        counts=counted([*shown, *beside], layouts=8),
         latencies=latencies(),
         times=timed(shown),
         endurance=[endured(Subject(stack, 1)) for stack in ("bg_di", "ellar")],
@@ -36,7 +36,7 @@ def measure() -> list[Ratio]:
     report.RESULTS.write_text(document + "\n")
     print(document)
     beside_slow_tasks = [report.beside_slow_tasks(one) for one in results.latencies if one.stack == "bg_di"]
-    return [*judged(INSTRUCTIONS, report.instructions(results.counts)), *beside_slow_tasks]
+    return [*judged(INSTRUCTIONS, averaged(results.counts)), *beside_slow_tasks]
 
 
 def failed(ratios: Iterable[Ratio]) -> bool:

@@ -1,78 +1,62 @@
-"""Count instructions by callgrind: exact where a clock is not, on a busy machine too."""
+"""Count instructions by callgrind: exact where a clock is not, on a busy machine too.
+
+The same work takes a few in a thousand more or less instructions, by how hash tables happen to be laid out in memory;
+in a route that is a tenth of what bg_di may cost. So it is counted in several layouts, one for each hash seed, and
+within a layout everything in the same one.
+"""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from statistics import mean
 
 from benchmarks.subjects import Subject
 
-_FEW, _MANY = 50, 250
+_FEW, _MANY = 20, 120
+
+# The instructions of one repetition of each subject.
+Counts = Mapping[Subject, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """The instructions of one repetition, counted so many times."""
-
-    subject: Subject
-    runs: tuple[float, ...]
-
-    @property
-    def instructions(self) -> float:
-        return mean(self.runs)
-
-    @property
-    def spread(self) -> float:
-        """How far the runs are apart, as a part of the whole."""
-        return (max(self.runs) - min(self.runs)) / self.instructions
-
-
-def counted(subjects: Iterable[Subject], *, runs: int = 1) -> dict[Subject, Count]:
-    """Count what one repetition of each subject costs: what many take more than a few, start-up left out."""
+def counted(subjects: Sequence[Subject], *, layouts: int) -> list[Counts]:
+    """Count, in each of so many layouts, what one repetition of each subject costs."""
     if shutil.which("valgrind") is None:
         raise SystemExit("valgrind is needed to count instructions: run `make valgrind`")
-    wanted = list(subjects)
+    # First without the counter: it compiles what is imported, and a mistake shows at once.
+    subprocess.run(_command(subjects), check=True, stdout=subprocess.DEVNULL)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        # First without the counter: it compiles what is imported, and a mistake shows at once.
-        list(pool.map(_ran, wanted))
-        counts = [[pool.submit(_of_one_repetition, subject) for _ in range(runs)] for subject in wanted]
-        return {
-            subject: Count(subject, tuple(future.result() for future in futures))
-            for subject, futures in zip(wanted, counts, strict=True)
-        }
+        return list(pool.map(lambda seed: _counted_in_layout(subjects, seed), range(layouts)))
+
+
+def averaged(layouts: Sequence[Counts]) -> Counts:
+    return {subject: mean(counts[subject] for counts in layouts) for subject in layouts[0]}
 
 
 def valgrind_version() -> str:
     return subprocess.run(["valgrind", "--version"], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _ran(subject: Subject) -> None:
-    subprocess.run(_command(subject, 1), check=True)
-
-
-def _of_one_repetition(subject: Subject) -> float:
-    return (_instructions(subject, _MANY) - _instructions(subject, _FEW)) / (_MANY - _FEW)
-
-
-def _instructions(subject: Subject, times: int) -> int:
-    counter = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+def _counted_in_layout(subjects: Sequence[Subject], seed: int) -> Counts:
     run = subprocess.run(
-        [*counter, *_command(subject, times)],
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *_command(subjects)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONHASHSEED": "0"},
+        env={**os.environ, "PYTHONHASHSEED": str(seed)},
     )
-    collected = re.search(r"Collected : (\d+)", run.stderr)
-    if run.returncode or collected is None:
-        raise SystemExit(f"counting {subject} failed:\n{run.stderr}")
-    return int(collected[1])
+    if run.returncode:
+        raise SystemExit(f"counting instructions failed:\n{run.stderr}")
+    collected = dict(re.findall(r"^==(\d+)== Collected : (\d+)", run.stderr, re.MULTILINE))
+    counts = {
+        (Subject.of(name), int(times)): int(collected[process])
+        for process, name, times in map(str.split, run.stdout.splitlines())
+    }
+    return {subject: (counts[subject, _MANY] - counts[subject, _FEW]) / (_MANY - _FEW) for subject in subjects}
 
 
-def _command(subject: Subject, times: int) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.repeat", str(subject), str(times)]
+def _command(subjects: Sequence[Subject]) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.repeat", str(_FEW), str(_MANY), *map(str, subjects)]
