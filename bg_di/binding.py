@@ -13,8 +13,6 @@ from typing import Any, NoReturn
 
 from starlette.background import BackgroundTask, BackgroundTasks
 
-_COROUTINE = inspect.CO_COROUTINE
-
 
 def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any] | None:
     """Check that `func` can be called so.
@@ -29,14 +27,14 @@ def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, A
     if type(func) is not FunctionType:
         _refuse_other_than_functions(func)
     code = getattr(_called(func), "__code__", None)
-    if code is None or not code.co_flags & _COROUTINE:
+    if code is None or not code.co_flags & inspect.CO_COROUTINE:
         _refuse_generator(func, code)
         _check_arguments(func, args, kwargs)
         return None
     try:
         coroutine: Coroutine[Any, Any, Any] = func(*args, **kwargs)
     except TypeError as error:
-        _refuse_arguments(func, error)
+        refuse_arguments(func, error)
     return coroutine
 
 
@@ -85,7 +83,7 @@ def _check_arguments(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Ma
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        _refuse_arguments(func, error)
+        refuse_arguments(func, error)
 
 
 def signature_of(func: Callable[..., Any]) -> inspect.Signature | None:
@@ -99,7 +97,7 @@ def signature_of(func: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
-def _refuse_arguments(func: Callable[..., Any], error: TypeError) -> NoReturn:
+def refuse_arguments(func: Callable[..., Any], error: TypeError) -> NoReturn:
     raise TypeError(f"add_task() cannot call {name_of(func)}{signature_of(func) or '(...)'}: {error}") from None
 
 

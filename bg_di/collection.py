@@ -2,14 +2,20 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, cast
+from contextvars import copy_context
+from functools import partial
+from inspect import CO_COROUTINE
+from threading import Lock
+from types import FunctionType
+from typing import Any, Final, ParamSpec, cast
 
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from bg_di import log
+from bg_di.binding import bind, refuse_arguments
 from bg_di.errors import BackgroundTasksUnavailable
-from bg_di.runner import Runner
-from bg_di.task import Call, Collection, Origin, Task, calls_in, current_origin
+from bg_di.runner import DONE, Runner, failure_of, is_failure, pending_cancellations, resumed
+from bg_di.task import Call, Collection, Origin, Task, Waiting, calls_in, enter_origin, leave_origin, origin_here
 
 P = ParamSpec("P")
 
@@ -39,6 +45,11 @@ class BackgroundTasks(StarletteBackgroundTasks):
         self.tasks.append(Call(func, args, kwargs))
 
 
+NOTHING: Final = object()
+# Threads of one task may be the first to add something at once.
+_NAMING: Final = Lock()
+
+
 class RequestBackgroundTasks(BackgroundTasks, Origin):
     """The collection of one request or WebSocket connection; one that stands for whichever is current.
 
@@ -58,16 +69,18 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         ending: whether the connection is over, so that what is added is refused once nothing waits any more.
     """
 
-    substitute: Callable[[type[StarletteBackgroundTasks]], StarletteBackgroundTasks] | None = None
-    # Defaults of the class, as most requests add no task and change none of it.
-    _failed: str | None = None
-    _cut_off: str | None = None
-    ending = False
-    _draining = _ended = False
-    _running: Task | None = None
+    substitute: Callable[[type[StarletteBackgroundTasks]], StarletteBackgroundTasks] | None
+    _task: tuple[Waiting, Task] | None = None
 
     def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
-        self.waiting: deque[Task] = deque()
+        # Set here what each request looks at: reading a default of the class costs several times as much.
+        self.waiting: deque[Waiting] = deque()
+        self.substitute = None
+        self.failure = None
+        self.ending = self._draining = self._ended = False
+        self._latest: object = NOTHING
+        self._running: Waiting | None = None
+        self._stopped: Callable[[Task], None] | None = None
         self._runner = runner
         self._scope = scope
 
@@ -79,7 +92,7 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
     @property
     def tasks(self) -> tuple[Task, ...]:  # type: ignore[override]
         """What waits, in order. A tuple: a task that is appended past `add_task` would be lost."""
-        return tuple(self.waiting)
+        return tuple(map(Task, self.waiting))
 
     @property
     def method(self) -> str:
@@ -94,34 +107,48 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
     def add_task(  # type: ignore[override]
         self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
-        origin = current_origin.get()
+        origin = origin_here()
         if origin is None or origin.collection is not self:
             collection_of(origin).add_task(func, *args, **kwargs)
+            return
+        running = self._running
+        if running is not None and running[2] is origin and self._runner.stop_on_error:
+            self.add_in(self._named(running), func, *args, **kwargs)
+            return
+        # What `bind` does with a plain ``async def``, in place. Who adds many tasks mostly adds the same function.
+        if func is self._latest or (type(func) is FunctionType and func.__code__.co_flags & CO_COROUTINE):
+            try:
+                coroutine = func(*args, **kwargs)
+            except TypeError as error:
+                refuse_arguments(func, error)
+            self._latest = func
         else:
-            self.add(Task(origin, func, args, kwargs))
-
-    def add(self, task: Task) -> None:
-        """Add a task that is bound already.
-
-        Raises:
-            BackgroundTasksUnavailable: the tasks of this request have ended.
-        """
-        self.waiting.append(task)
+            coroutine = bind(func, args, kwargs) or self._runner.in_thread(partial(func, *args, **kwargs))
+        call = coroutine, copy_context(), origin, func, args, kwargs
+        self.waiting.append(call)
         # Looked at after the task was appended: a thread may add one in the moment in which the request ends,
         # and then either the last look into the queue has seen it or this one takes it back.
-        if self._ended and self._takes_back(task):
-            raise BackgroundTasksUnavailable(
-                f"{task.name} was added to {self.method} {self.path} after its background tasks had run: "
-                "add tasks before the request ends, or from one of its tasks"
-            )
+        if self._ended:
+            self._take_back(call)
 
-    def _takes_back(self, task: Task) -> bool:
+    def add_in(self, origin: Origin, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Add a task as if `origin` were the current one."""
+        token = enter_origin(origin)
         try:
-            self.waiting.remove(task)
+            self.add_task(func, *args, **kwargs)
+        finally:
+            leave_origin(token)
+
+    def _take_back(self, call: Waiting) -> None:
+        try:
+            self.waiting.remove(call)
         except ValueError:
-            return False
-        task.close()
-        return True
+            return
+        call[0].close()
+        raise BackgroundTasksUnavailable(
+            f"{Task(call).name} was added to {self.method} {self.path} after its background tasks had run: "
+            "add tasks before the request ends, or from one of its tasks"
+        )
 
     async def __call__(self) -> None:
         """Run what was collected so far, in a WebSocket connection. In a request this does nothing.
@@ -130,12 +157,13 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         response as its background or awaits it. It returns at once if the tasks are being run already, as it
         does inside of one.
         """
-        collection = collection_of(current_origin.get())
+        collection = collection_of(origin_here())
         if collection is not self:
             await collection()
         elif self._scope["type"] == "websocket":
             await self.drain()
-            self._failed = None
+            if not self.ending:
+                self._stopped = None
 
     async def drain(self) -> None:
         """Run what waits, and what that adds, in order, until nothing does.
@@ -147,22 +175,51 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         if self._draining:
             return
         self._draining = True
-        self._runner.draining.add(self)
+        waiting, stop_on_error = self.waiting, self._runner.stop_on_error
         try:
-            while self.waiting or self._last_look():
-                await self._next()
+            while waiting or self._last_look():
+                call = waiting.popleft()
+                coroutine, context, origin, _, _, _ = call
+                if self._stopped is not None or origin.failure is not None:
+                    self._pass_over(call)
+                    continue
+                self._running = call
+                # What is added where this task was, while it runs, is taken for its own. Only if what is behind it may
+                # run although it fails does its context have to tell it from what else goes on there.
+                if not stop_on_error:
+                    context.run(enter_origin, self._named(call))
+                cancellations = None
+                try:
+                    # Most tasks never suspend: one call then is all of it. A coroutine around it would add as much as
+                    # half of what the task costs from `add_task` to its end.
+                    steps = coroutine.__await__()
+                    yielded = context.run(next, steps, DONE)
+                    if yielded is not DONE:
+                        cancellations = self._suspended()
+                        await resumed(context, steps, yielded)
+                except BaseException as error:
+                    if not is_failure(error, cancellations):
+                        log.cut_off(Task(call), error)
+                        raise
+                    await self._fail(call, error)
         except BaseException as error:
             self._abandon(error)
             raise
         finally:
             self._draining = False
-            self._running = None
-            self._runner.drained(self)
+            self._running = self._task = None
+            if self in self._runner.draining:
+                self._runner.drained(self)
+
+    def _suspended(self) -> int:
+        # Before that nobody could see it run, nor cancel it.
+        self._runner.draining.add(self)
+        return pending_cancellations()
 
     def name_what_is_left(self) -> None:
         """Log what runs and what waits when the server shuts down."""
-        for task in filter(None, (self._running, *self.waiting)):
-            log.awaited(task)
+        for call in filter(None, (self._running, *self.waiting)):
+            log.awaited(Task(call))
 
     def _last_look(self) -> bool:
         # In this order: a thread that adds a task now sees the end, or is seen here.
@@ -172,39 +229,47 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         self._ended = False
         return True
 
-    async def _next(self) -> None:
-        task = self.waiting.popleft()
-        assert task.origin is not None, "a task runs once"
-        if self._cut_off is not None:
-            log.never_started(task, self._cut_off)
-        elif task.origin.failure is not None:
-            log.dropped(task, task.origin.failure)
-        elif self._failed is not None:
-            log.skipped(task, self._failed)
+    def _named(self, running: Waiting) -> Task:
+        with _NAMING:
+            if self._task is None or self._task[0] is not running:
+                self._task = running, Task(running)
+            return self._task[1]
+
+    def _pass_over(self, call: Waiting) -> None:
+        coroutine, _, origin, *_ = call
+        coroutine.close()
+        if origin.failure is not None:
+            log.dropped(Task(call), origin.failure)
         else:
-            self._running = task
-            if not await self._runner.run(task) and self._runner.stop_on_error:
-                self._failed = task.name
-            return
-        task.close()
+            assert self._stopped is not None, "it would have run"
+            self._stopped(Task(call))
+
+    async def _fail(self, call: Waiting, error: BaseException) -> None:
+        task = self._named(call)
+        task.failure = f"{task.name}, which added it, failed"
+        if self._runner.stop_on_error:
+            self._stopped = partial(log.skipped, failed=task.name)
+        self._running = None
+        self._runner.draining.add(self)
+        await self._runner.report(failure_of(task, error), call[1])
 
     async def run_apart(self, background: Callable[[], Any]) -> None:
         """Run the own background of a response, each of its tasks isolated as those of a collection are."""
         own = RequestBackgroundTasks(self._runner, self._scope)
         for call in calls_in(background):
-            own.add(Task(own, call, (), {}))
+            own.add_in(own, call)
         await own.drain()
 
     def cut_off(self, by: BaseException) -> None:
         """The connection has been given up: name what waits, and what is still added to it."""
-        self._cut_off = type(by).__name__
+        self._stopped = partial(log.never_started, by=type(by).__name__)
         self._abandon(by)
 
     def _abandon(self, by: BaseException) -> None:
         while self.waiting:
-            task = self.waiting.popleft()
-            log.never_started(task, type(by).__name__)
-            task.close()
+            call = self.waiting.popleft()
+            call[0].close()
+            log.never_started(Task(call), type(by).__name__)
 
 
 def collection_of(origin: Origin | None) -> Collection:
@@ -236,5 +301,7 @@ def current_background_tasks() -> BackgroundTasks:
 
 def current_tasks(key: type[StarletteBackgroundTasks]) -> StarletteBackgroundTasks:
     """The same for either key of the binding."""
-    collection = cast(RequestBackgroundTasks, collection_of(current_origin.get()))
-    return collection if collection.substitute is None else collection.substitute(key)
+    origin = origin_here()
+    collection: Any = collection_of(None) if origin is None else origin.collection
+    tasks: StarletteBackgroundTasks = collection if collection.substitute is None else collection.substitute(key)
+    return tasks

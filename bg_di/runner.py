@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextvars import Context
 from functools import partial
 from types import coroutine
@@ -14,10 +14,11 @@ from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar, checkpoint
 
 from bg_di import log
+from bg_di.binding import name_of
 from bg_di.failure import TaskErrorHandler, TaskFailure
 from bg_di.task import Task
 
-_DONE: Final = object()
+DONE: Final = object()
 
 
 class Threads:
@@ -72,7 +73,7 @@ class Draining(Protocol):
 
 
 class Runner:
-    """Runs the tasks of one application, one call of `run` each.
+    """Runs the tasks of one application, and reports those that fail.
 
     Args:
         threads: where sync tasks run.
@@ -106,31 +107,13 @@ class Runner:
         self._idle = anyio.Event()
         await self._idle.wait()
 
-    async def run(self, task: Task) -> bool:
-        """Run a task to its end and report it if it fails.
-
-        Args:
-            task: it is closed afterwards.
-
-        Returns:
-            Whether it succeeded.
-
-        Raises:
-            BaseException: the cancellation of the request, or a request to exit. The task is named in the log.
-        """
-        task.origin = None
-        try:
-            await self._attempt(task)
-        except BaseException as error:
-            if not _is_failure(error, task.cancellations):
-                log.cut_off(task, error)
-                raise
-            task.failure = f"{task.name}, which added it, failed"
-            await self.report(_failure(task, error), task.context)
-            return False
-        finally:
-            task.close()
-        return True
+    async def in_thread(self, call: partial[Any]) -> None:
+        """Make a call in a thread; if it returns an awaitable, await that."""
+        result = await self._threads.run(call)
+        if inspect.isawaitable(result):
+            await result
+        elif inspect.isgenerator(result) or inspect.isasyncgen(result):
+            raise TypeError(f"{name_of(call)} returned a generator, which nobody iterates: none of its code has run")
 
     async def report(self, failure: TaskFailure, context: Context | None = None) -> None:
         """Hand a failure to the error handler that the container has for `context`; what that raises is logged."""
@@ -139,26 +122,9 @@ class Runner:
             handler = self._error_handler() if context is None else context.run(self._error_handler)
             await handler.handle(failure)
         except BaseException as error:
-            if not _is_failure(error, cancellations):
+            if not is_failure(error, cancellations):
                 raise
             log.error_handler_failed(failure)
-
-    async def _attempt(self, task: Task) -> None:
-        context, coroutine = task.context, task.coroutine
-        assert context is not None, "a task runs once"
-        if coroutine is None:
-            task.cancellations = pending_cancellations()
-            result = await self._threads.run(partial(context.run, partial(task.func, *task.args, **task.kwargs)))
-            if not inspect.isawaitable(result):
-                _refuse_generator(task, result)
-                return
-            coroutine = _awaiting(result)
-        # Most tasks of a test, and many of a service, never suspend: one call then is all of it.
-        steps = coroutine.__await__()
-        first = context.run(next, steps, _DONE)
-        if first is not _DONE:
-            task.cancellations = pending_cancellations()
-            await _resumed(context, steps, first)
 
 
 def pending_cancellations() -> int:
@@ -170,30 +136,27 @@ def pending_cancellations() -> int:
     return 0 if current is None else current.cancelling()
 
 
-def _is_failure(error: BaseException, cancellations: int | None) -> bool:
-    # A CancelledError is the code's own if nobody has told the asyncio task to end since it was last counted;
-    # and before the first suspension nobody could.
+def is_failure(error: BaseException, cancellations: int | None) -> bool:
+    """Tell what a task's own code raised from the cancellation of its request, or a request to exit.
+
+    Args:
+        error: what was raised.
+        cancellations: the `pending_cancellations` when the task first suspended; None if it did not: before that
+            nobody could cancel it, and a `CancelledError` is the code's own.
+    """
     if isinstance(error, asyncio.CancelledError):
         return cancellations is None or pending_cancellations() <= cancellations
     return isinstance(error, Exception)
 
 
-def _refuse_generator(task: Task, result: object) -> None:
-    if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        raise TypeError(f"{task.name} returned a generator, which nobody iterates: none of its code has run")
-
-
-def _failure(task: Task, error: BaseException) -> TaskFailure:
+def failure_of(task: Task, error: BaseException) -> TaskFailure:
+    """What a task that raised is reported as."""
     where = task.collection
     return TaskFailure(error=error, name=task.name, method=where.method, path=where.path, task=task)
 
 
-async def _awaiting(awaitable: Awaitable[Any]) -> None:
-    await awaitable
-
-
 @coroutine
-def _resumed(context: Context, steps: Generator[Any, Any, Any], yielded: Any) -> Generator[Any, Any, None]:
+def resumed(context: Context, steps: Generator[Any, Any, Any], yielded: Any) -> Generator[Any, Any, None]:
     """Go on with a coroutine that has suspended, each step in its own context.
 
     The event loop sees only the asyncio (or trio) task that drains: a task of its own for each background

@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, ContextVar
 from typing import Any, Protocol
 
 from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 
-from bg_di.binding import bind, name_of
+from bg_di.binding import name_of
 
 
 class Collection(Protocol):
@@ -38,57 +38,39 @@ class Origin:
             its traceback would keep the whole request alive.
     """
 
-    failure: str | None = None
-
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
+        self.failure: str | None = None
 
 
 current_origin: ContextVar[Origin | None] = ContextVar("bg_di.current_origin", default=None)
-_set_current_origin = current_origin.set
+# Looked up once: the interpreter looks a method of a built-in type up anew at each call, for more than the call costs.
+origin_here, enter_origin, leave_origin = current_origin.get, current_origin.set, current_origin.reset
+
+# A call that waits in a collection: the coroutine that makes it, its own copy of the context variables as they were
+# when it was added, where that was, and the function, args and kwargs. Each way out runs the coroutine or closes it.
+Waiting = tuple[Coroutine[Any, Any, Any], Context, Origin, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
 
 
 class Task(BackgroundTask, Origin):
-    """A call that waits in the collection of a request, bound when it was added.
+    """A call that runs, fails or is passed over, with a name.
+
+    What waits is a bare `Waiting`, as most calls run and end without anybody asking for more, and an object would
+    cost a third of `add_task`.
 
     Attributes:
         func, args, kwargs: the call.
-        origin: where it was added; None once it has started, so that a chain of tasks that add tasks does
-            not keep its past alive.
-        context: the context variables as they were when it was added (its own copy); None once it has ended.
-        cancellations: how often the asyncio task that runs it had been told to end when it first suspended; None
-            as long as it has not.
-        coroutine: the call itself if `func` is an ``async def``: the interpreter has bound its arguments.
-            Each way out must run it or close it.
+        collection: of the request that it belongs to.
     """
 
-    context: Context | None
-    coroutine: Coroutine[Any, Any, Any] | None
-    origin: Origin | None
-    cancellations: int | None = None
-
-    def __init__(
-        self, origin: Origin, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> None:
-        self.coroutine = bind(func, args, kwargs)
-        self.func = func
-        self.args = args  # type: ignore[assignment]  # Starlette declares them by a ParamSpec of a method
-        self.kwargs = kwargs  # type: ignore[assignment]
-        self.origin = origin
-        self.collection = origin.collection
-        self.context = context = copy_context()
-        context.run(_set_current_origin, self)
+    def __init__(self, call: Waiting) -> None:
+        _, _, origin, self.func, self.args, self.kwargs = call  # type: ignore[assignment]
+        Origin.__init__(self, origin.collection)
 
     @property
     def name(self) -> str:
         """``module:qualname`` of the function."""
         return name_of(self.func)
-
-    def close(self) -> None:
-        """Let go of what was made at `add_task`; a call that has not run will not run any more."""
-        if self.coroutine is not None:
-            self.coroutine.close()
-        self.coroutine = self.context = self.origin = None
 
 
 class Call(BackgroundTask):

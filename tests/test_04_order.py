@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import anyio
 import pytest
@@ -108,19 +109,28 @@ async def test_what_a_failing_task_had_added_is_dropped_by_name(on_error: str, l
 
 async def test_a_chain_of_a_thousand_tasks_that_add_each_other_runs() -> None:
     """Not recursive, and nothing of the past is kept alive."""
-    ran: list[int] = []
+
+    class Argument: ...
+
+    arguments: WeakSet[Argument] = WeakSet()
+    alive: list[int] = []
 
     @get("/")
     async def handler(tasks: BackgroundTasks) -> None:
-        async def link(number: int) -> None:
-            ran.append(number)
-            if number < 1000:
-                tasks.add_task(link, number + 1)
+        async def link(_: Argument) -> None:
+            alive.append(len(arguments))
+            if len(alive) <= 1000:
+                add_link()
 
-        tasks.add_task(link, 0)
+        def add_link() -> None:
+            arguments.add(argument := Argument())
+            tasks.add_task(link, argument)
+
+        add_link()
 
     await request(application(handler), "/")
-    assert ran == list(range(1001))
+    assert len(alive) == 1001
+    assert max(alive) <= 3
 
 
 async def test_requests_do_not_wait_for_each_others_tasks() -> None:
@@ -175,6 +185,31 @@ async def test_the_round_at_the_end_of_a_websocket_is_one_of_its_own() -> None:
 
     await Socket().run(application(handler), "/ws")
     assert ran == ["end"]
+
+
+async def test_what_a_websocket_handler_adds_while_a_failing_task_runs_is_its_own() -> None:
+    """With ``on_error="continue"``: a running task does not answer for what is added beside it."""
+    ran: list[str] = []
+    runs, release = anyio.Event(), anyio.Event()
+
+    async def fails_when_told() -> None:
+        runs.set()
+        await release.wait()
+        raise ValueError
+
+    @websocket("/ws")
+    async def handler(websocket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        async def beside() -> None:
+            await runs.wait()
+            tasks.add_task(ran.append, "beside")
+            release.set()
+
+        tasks.add_task(fails_when_told)
+        await concurrently([tasks, beside])
+
+    app = application(handler, tasks=BackgroundTasksModule.setup(on_error="continue"))
+    await Socket().run(app, "/ws")
+    assert ran == ["beside"]
 
 
 async def test_a_thousand_tasks_of_one_request_run_in_order() -> None:

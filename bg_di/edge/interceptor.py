@@ -4,7 +4,7 @@ Attached means: bound to the moment in which the response is complete. `execute`
 when the response and its own background are done, so nothing of it is wrapped, replaced or changed.
 """
 
-from typing import Any, cast
+from typing import Any
 
 from ellar.app import App
 from ellar.common import IInterceptorsConsumer
@@ -12,7 +12,7 @@ from injector import Binding, Injector, NoScope, Provider
 
 from bg_di.edge.middleware import ConnectionTasks
 from bg_di.edge.operation import AttachedOperation
-from bg_di.task import Origin, current_origin
+from bg_di.task import Origin, enter_origin, leave_origin, origin_here
 
 
 class AttachingConsumer(IInterceptorsConsumer):
@@ -28,23 +28,26 @@ class AttachingConsumer(IInterceptorsConsumer):
 
     async def execute(self, context: Any, route_operation: Any) -> Any:
         """Run an operation in Ellar's way, and its tasks when the last byte of its response has gone."""
-        origin = current_origin.get()
+        origin = origin_here()
         # Usually the connection itself; a route if the application has been called twice in one request.
-        tasks = origin if isinstance(origin, ConnectionTasks) or origin is None else origin.collection
-        if not isinstance(tasks, ConnectionTasks) or tasks.frame.application is not context.scope["app"]:
+        tasks = origin if type(origin) is ConnectionTasks or origin is None else origin.collection
+        if type(tasks) is not ConnectionTasks or tasks.frame.application is not context.scope["app"]:
             # Somebody replaced the middleware stack that had our frame in it; or Ellar took this consumer for the
             # request of another application, which does not have the module.
             return await self._inner.execute(context, route_operation)
-        operation = self._operations.get(id(route_operation)) or self._attach(route_operation)
+        try:
+            operation: Any = self._operations[id(route_operation)]
+        except KeyError:
+            operation = self._attach(route_operation)
         route = Origin(tasks)
         tasks.routes += 1
-        token = current_origin.set(route)
+        token = enter_origin(route)
         try:
-            await self._inner.execute(context, cast(Any, operation))
+            await self._inner.execute(context, operation)
             tasks.answered = True
         except BaseException as error:
             # What exception handlers add is theirs. After a success it is nobody's loss to have been added here.
-            current_origin.reset(token)
+            leave_origin(token)
             if not tasks.excuses(error):
                 route.failure = _reason(error)
             raise
@@ -54,6 +57,10 @@ class AttachingConsumer(IInterceptorsConsumer):
             tasks.routes -= 1
             if (tasks.waiting or tasks.ending) and tasks.is_due():
                 await tasks.drain()
+
+    def __repr__(self) -> str:
+        # Ellar formats what it looked up, for each request. The default for objects takes longer than `execute`.
+        return type(self).__name__
 
     def _attach(self, operation: Any) -> AttachedOperation:
         attached = self._operations[id(operation)] = AttachedOperation(operation)
@@ -67,13 +74,15 @@ def _reason(error: BaseException) -> str:
 
 
 class _Given(Provider[IInterceptorsConsumer]):
-    """Provides one object, without showing it: Ellar formats the provider at every look-up."""
+    """Provides one object."""
 
     def __init__(self, consumer: IInterceptorsConsumer) -> None:
         self._consumer = consumer
 
     def get(self, injector: Injector) -> IInterceptorsConsumer:
         return self._consumer
+
+    __repr__ = AttachingConsumer.__repr__
 
 
 def wrap_interceptors_consumer(app: App) -> None:

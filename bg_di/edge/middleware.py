@@ -1,7 +1,7 @@
 """The outermost frame of a request: its collection begins and ends here."""
 
-import sys
 from collections import deque
+from sys import exception
 from typing import Protocol
 
 import anyio
@@ -10,10 +10,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from bg_di.collection import RequestBackgroundTasks
+from bg_di.collection import NOTHING, RequestBackgroundTasks
 from bg_di.edge.own_background import failed_background
 from bg_di.runner import Runner
-from bg_di.task import Origin, current_origin
+from bg_di.task import Origin, enter_origin, leave_origin
 
 _ENDS_A_BODY = frozenset({"http.response.body", "http.response.pathsend"})
 
@@ -42,17 +42,21 @@ class ConnectionTasks(RequestBackgroundTasks):
         answered: whether a route has made a response, and handed it to `send`.
     """
 
-    routes = 0
     answered = False
-    _left = _told = _sent = _trailers = False
+    _left = _told = _sent = False
     _drained: anyio.Event | None = None
     # Of the error that is being handled while the last byte is sent, which an error response answers. Not the error
     # itself, whose traceback leads back here.
     _answering: int | None = None
 
     def __init__(self, frame: "BackgroundTasksMiddleware", scope: Scope, receive: Receive, send: Send) -> None:
-        # All of it here, in one call, as each request makes one.
+        # All of it here, not by the base class, as each request makes one.
         self.waiting = deque()
+        self.substitute = self.failure = None
+        self.ending = self._draining = self._ended = self._trailers = False
+        self._latest = NOTHING
+        self._running = self._stopped = None
+        self.routes = 0
         self._runner = frame.runner
         self._scope = scope
         self.frame = frame
@@ -65,7 +69,8 @@ class ConnectionTasks(RequestBackgroundTasks):
         Whoever sends a response may listen for it and cancel the sending, and with it the tasks that run there.
         If it has been told before, they do not run there.
         """
-        message = await self._receive()
+        receive = self._receive
+        message = await receive()
         if message["type"] == "http.disconnect":
             if self._drained is not None:
                 await self._drained.wait()
@@ -78,7 +83,8 @@ class ConnectionTasks(RequestBackgroundTasks):
         An `OSError` is how a server of ASGI 2.4 says that the client has gone.
         """
         try:
-            await self._send(message)
+            send = self._send
+            await send(message)
         except OSError:
             self._left = True
             raise
@@ -88,8 +94,10 @@ class ConnectionTasks(RequestBackgroundTasks):
                 self._trailers = message["trailers"]
         elif not message.get("more_body") and (kind in _ENDS_A_BODY if not self._trailers else _ends_trailers(message)):
             self._sent = True
-            self._answering = id(sys.exception())
-            if self.waiting and self.is_due() and not self._told:
+            error = exception()
+            if error is not None:
+                self._answering = id(error)
+            if self.waiting and not self.routes and self.is_due() and not self._told:
                 await self._drain_inside()
 
     async def _drain_inside(self) -> None:
@@ -160,10 +168,11 @@ class BackgroundTasksMiddleware:
         tasks = ConnectionTasks(self, scope, receive, send)
         if self.overrides is not None:
             tasks.substitute = self.overrides.substitute
-        token = current_origin.set(tasks)
+        token = enter_origin(tasks)
         try:
             try:
-                await self.app(scope, tasks.receive, tasks.send)
+                app = self.app
+                await app(scope, tasks.receive, tasks.send)
             except Exception as error:
                 if not await tasks.reported(error):
                     raise
@@ -176,7 +185,7 @@ class BackgroundTasksMiddleware:
                 if tasks.over():
                     await tasks.drain()
         finally:
-            current_origin.reset(token)
+            leave_origin(token)
 
     def _receive_after_the_tasks(self, receive: Receive) -> Receive:
         """The application hears of the shutdown when its tasks have ended: what they use is still there."""

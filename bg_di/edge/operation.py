@@ -7,7 +7,7 @@ resolvers, one that has not runs the original.
 
 import copy
 from collections.abc import Awaitable
-from typing import Any, cast
+from typing import Any
 
 from ellar.common import IExecutionContext
 from ellar.common.constants import SCOPED_RESPONSE
@@ -24,6 +24,9 @@ from starlette.responses import Response
 from bg_di.collection import BackgroundTasks, current_tasks
 from bg_di.edge.own_background import apart, isolated
 
+# The constructor of a named tuple is Python code, and costs twice as much.
+_new = tuple.__new__
+
 KEYS: tuple[type[StarletteBackgroundTasks], ...] = (StarletteBackgroundTasks, BackgroundTasks)
 
 
@@ -31,9 +34,9 @@ class CurrentTasksParameter(SystemParameterResolver):
     """Fills a parameter with the collection of the current request, or with what overrides it."""
 
     async def resolve(self, ctx: IExecutionContext, **kwargs: Any) -> ResolverResult:
-        # Ellar declares the annotation as optional; it is one of the two keys.
-        tasks = current_tasks(cast(type[StarletteBackgroundTasks], self.type_annotation))
-        return ResolverResult({self.parameter_name: tasks}, [], self.create_raw_data(tasks))
+        key: Any = self.type_annotation  # Ellar declares it as optional; it is one of the two keys.
+        given = {self.parameter_name: current_tasks(key)}
+        return _new(ResolverResult, (given, [], given))
 
 
 # For our own class only, which nobody can name without importing this: no other application is affected.

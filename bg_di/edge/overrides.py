@@ -18,7 +18,7 @@ from bg_di.collection import RequestBackgroundTasks
 from bg_di.edge.injector import injector_here
 from bg_di.edge.operation import KEYS
 from bg_di.edge.scope import CurrentTasks
-from bg_di.task import Collection, Origin, Task, calls_in, current_origin
+from bg_di.task import Collection, Origin, calls_in, origin_here
 
 
 class Overrides:
@@ -37,7 +37,7 @@ class Overrides:
         """Remember a collection of the user's own that somebody got, so that its tasks run."""
         if not issubclass(type(tasks), StarletteBackgroundTasks) or isinstance(tasks, RequestBackgroundTasks):
             return
-        origin = current_origin.get()
+        origin = origin_here()
         if shared:
             _append_once(self._shared, tasks)
         elif origin is not None:
@@ -47,7 +47,7 @@ class Overrides:
         """Take over what was added to the user's collections, as if it had been added in `origin`."""
         for tasks in (*self._given.get(collection, ()), *self._shared):
             for call in _new(tasks):
-                collection.add(Task(origin, call, (), {}))
+                collection.add_in(origin, call)
 
 
 def find_overrides(app: App, modules: list[ModuleRefBase]) -> Overrides | None:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from bg_di.binding import name_of
 from bg_di.collection import RequestBackgroundTasks, collection_of
 from bg_di.failure import TaskFailure
-from bg_di.task import Collection, calls_in, current_origin
+from bg_di.task import Collection, calls_in, origin_here
 
 
 def isolated(response: Response) -> Response:
@@ -36,7 +36,7 @@ def apart(background: Any) -> BackgroundTask | None:
     """
     if background is None or isinstance(background, RequestBackgroundTasks) or not calls_in(background):
         return None
-    tasks = cast(RequestBackgroundTasks, collection_of(current_origin.get()))
+    tasks = cast(RequestBackgroundTasks, collection_of(origin_here()))
     return BackgroundTask(tasks.run_apart, background)
 
 

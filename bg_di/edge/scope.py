@@ -11,7 +11,7 @@ from injector import Injector, Provider
 from bg_di.collection import RequestBackgroundTasks
 from bg_di.edge.operation import KEYS
 from bg_di.runner import Runner
-from bg_di.task import Collection, current_origin
+from bg_di.task import Collection, origin_here
 
 
 class CurrentTasks(Provider[Collection]):
@@ -21,7 +21,7 @@ class CurrentTasks(Provider[Collection]):
         self._stand_in = RequestBackgroundTasks(runner, {})
 
     def get(self, injector: Injector) -> Collection:
-        origin = current_origin.get()
+        origin = origin_here()
         return self._stand_in if origin is None else origin.collection
 
 
