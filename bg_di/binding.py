@@ -9,9 +9,12 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from types import FunctionType, MethodType
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from starlette.background import BackgroundTask, BackgroundTasks
+
+# What a declared function has, with its `name`.
+MARK: Final = "__background_task__"
 
 
 def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any] | None:
@@ -102,7 +105,10 @@ def refuse_arguments(func: Callable[..., Any], error: TypeError) -> NoReturn:
 
 
 def name_of(func: object) -> str:
-    """Name a callable as ``module:qualname``; partials and instances go by what they call or are."""
+    """Name a callable as it was declared, else ``module:qualname``; partials and instances by what they call or are."""
+    declaration = getattr(func, MARK, None)
+    if declaration is not None:
+        return str(declaration.name)
     if isinstance(func, functools.partial):
         return name_of(func.func)
     if isinstance(func, MethodType):

@@ -1,49 +1,27 @@
 """The tasks of one request: collected from anywhere in it, run in order when it has been answered."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from functools import partial
 from inspect import CO_COROUTINE
 from threading import Lock
 from types import FunctionType
-from typing import Any, Final, ParamSpec, cast
+from typing import Any, Final, cast
 
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from bg_di import log
+from bg_di.background_tasks import BackgroundTasks
 from bg_di.binding import bind, refuse_arguments
+from bg_di.context import TaskReference
+from bg_di.declare import Declaration
 from bg_di.errors import BackgroundTasksUnavailable
-from bg_di.runner import DONE, Runner, failure_of, is_failure, pending_cancellations, resumed
-from bg_di.task import Call, Collection, Origin, Task, Waiting, calls_in, enter_origin, leave_origin, origin_here
-
-P = ParamSpec("P")
-
-
-class BackgroundTasks(StarletteBackgroundTasks):
-    """Background tasks, in order.
-
-    Ask for it by annotation, and it is the collection of the current request or WebSocket connection: what is
-    added runs exactly once, after the last byte of the response. Built by hand, it works as Starlette's.
-    """
-
-    # Positional-only where Starlette's is not: a task may have an argument of that name.
-    def add_task(  # type: ignore[override]
-        self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
-    ) -> None:
-        """Add a call, to run after the response, behind what was added before it.
-
-        Args:
-            func: a function, sync or async, or any other callable. A sync one runs in a thread; if it returns
-                an awaitable, that is awaited. Positional-only, so a task may have an argument of that name.
-            *args, **kwargs: what it is called with.
-
-        Raises:
-            TypeError: it is not callable, cannot be a task, or does not take these arguments.
-            BackgroundTasksUnavailable: no request is current here, or its tasks have ended.
-        """
-        self.tasks.append(Call(func, args, kwargs))
-
+from bg_di.plan import Plan
+from bg_di.protocols import Collection
+from bg_di.runner import Runner, failure_of
+from bg_di.steps import DONE, is_failure, limited, on_asyncio, pending_cancellations, resumed, run_limited
+from bg_di.task import Origin, Task, Waiting, calls_in, enter_origin, origin_here, within
 
 NOTHING: Final = object()
 # Threads of one task may be the first to add something at once.
@@ -71,6 +49,8 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
 
     substitute: Callable[[type[StarletteBackgroundTasks]], StarletteBackgroundTasks] | None
     _task: tuple[Waiting, Task] | None = None
+    _given_up = False
+    _remembered: tuple[Any, Declaration | None] = NOTHING, None
 
     def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
         # Set here what each request looks at: reading a default of the class costs several times as much.
@@ -78,7 +58,7 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         self.substitute = None
         self.failure = None
         self.ending = self._draining = self._ended = False
-        self._latest: object = NOTHING
+        self._plain: Any = NOTHING
         self._running: Waiting | None = None
         self._stopped: Callable[[Task], None] | None = None
         self._runner = runner
@@ -104,40 +84,80 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         """The path of the request."""
         return str(self._scope["path"])
 
-    def add_task(  # type: ignore[override]
-        self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
-    ) -> None:
+    def add_task(self, func: Any, /, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         origin = origin_here()
         if origin is None or origin.collection is not self:
             collection_of(origin).add_task(func, *args, **kwargs)
             return
         running = self._running
         if running is not None and running[2] is origin and self._runner.stop_on_error:
-            self.add_in(self._named(running), func, *args, **kwargs)
+            within(self._named(running), partial(self.add_task, func, *args, **kwargs))
             return
-        # What `bind` does with a plain ``async def``, in place. Who adds many tasks mostly adds the same function.
-        if func is self._latest or (type(func) is FunctionType and func.__code__.co_flags & CO_COROUTINE):
-            try:
-                coroutine = func(*args, **kwargs)
-            except TypeError as error:
-                refuse_arguments(func, error)
-            self._latest = func
-        else:
-            coroutine = bind(func, args, kwargs) or self._runner.in_thread(partial(func, *args, **kwargs))
-        call = coroutine, copy_context(), origin, func, args, kwargs
+        # What `_add` does with a plain ``async def``, in place; and who adds many tasks mostly adds the same function.
+        plan = None
+        if func is not self._plain:
+            if type(func) is FunctionType and func.__code__.co_flags & CO_COROUTINE and not func.__dict__:
+                self._plain = func
+            elif (remembered := self._remembered)[0] is func:
+                plan = remembered[1]
+            else:
+                self._add(origin, func, args, kwargs, None)
+                return
+        try:
+            coroutine = func(*args, **kwargs)
+        except TypeError as error:
+            refuse_arguments(func, error)
+        call = coroutine, copy_context(), origin, func, args, kwargs, plan
         self.waiting.append(call)
         # Looked at after the task was appended: a thread may add one in the moment in which the request ends,
         # and then either the last look into the queue has seen it or this one takes it back.
         if self._ended:
             self._take_back(call)
 
-    def add_in(self, origin: Origin, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Add a task as if `origin` were the current one."""
-        token = enter_origin(origin)
-        try:
-            self.add_task(func, *args, **kwargs)
-        finally:
-            leave_origin(token)
+    def add_with(
+        self, policy: Mapping[str, Any], func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> TaskReference:
+        origin = origin_here()
+        if origin is None or origin.collection is not self:
+            return collection_of(origin).add_with(policy, func, args, kwargs)
+        running = self._running
+        if running is not None and running[2] is origin and self._runner.stop_on_error:
+            return within(self._named(running), partial(self.add_with, policy, func, args, kwargs))
+        plan = self._add(origin, func, args, kwargs, policy)
+        assert isinstance(plan, Plan), "a policy is given"
+        return plan
+
+    def _add(
+        self,
+        origin: Origin,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        policy: Mapping[str, Any] | None,
+    ) -> Plan | Declaration | None:
+        plan = self._runner.attempts.plan(self, func, args, kwargs, policy)
+        if isinstance(plan, Plan):
+            coroutine = self._runner.attempts.perform(plan)
+        else:
+            coroutine = self._bound(func, args, kwargs)
+            if type(func) is FunctionType and func.__code__.co_flags & CO_COROUTINE:
+                self._remember(func, plan)
+        call = coroutine, copy_context(), origin, func, args, kwargs, plan
+        self.waiting.append(call)
+        if self._ended:
+            self._take_back(call)
+        return plan
+
+    def _remember(self, func: FunctionType, plan: Declaration | None) -> None:
+        if plan is None:
+            self._plain = func
+        else:
+            self._remembered = func, plan
+
+    def _bound(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        return bind(func, args, kwargs) or self._runner.threads.call(partial(func, *args, **kwargs))
 
     def _take_back(self, call: Waiting) -> None:
         try:
@@ -161,12 +181,20 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         if collection is not self:
             await collection()
         elif self._scope["type"] == "websocket":
-            await self.drain()
+            undecided: list[Waiting] = []
+            try:
+                await self.drain(undecided)
+            finally:
+                self.waiting.extendleft(reversed(undecided))
             if not self.ending:
                 self._stopped = None
 
-    async def drain(self) -> None:
+    # One coroutine for all tasks of a request: another one for each would cost as much as the task.
+    async def drain(self, undecided: list[Waiting] | None = None) -> None:  # noqa: C901
         """Run what waits, and what that adds, in order, until nothing does.
+
+        Args:
+            undecided: takes what runs only if what added it fails, while that is not known; None if it is.
 
         Raises:
             BaseException: the cancellation of the request, or a request to exit. What was cut off and what never
@@ -179,9 +207,8 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         try:
             while waiting or self._last_look():
                 call = waiting.popleft()
-                coroutine, context, origin, _, _, _ = call
-                if self._stopped is not None or origin.failure is not None:
-                    self._pass_over(call)
+                coroutine, context, origin, _, _, _, plan = call
+                if (self._stopped or origin.failure or plan) and not self._starts(call, undecided):
                     continue
                 self._running = call
                 # What is added where this task was, while it runs, is taken for its own. Only if what is behind it may
@@ -190,13 +217,18 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
                     context.run(enter_origin, self._named(call))
                 cancellations = None
                 try:
+                    if plan is not None and plan.limit is not None and not on_asyncio():
+                        cancellations = self._suspended()
+                        await run_limited(context, coroutine, plan.limit, plan.name)
+                        continue
                     # Most tasks never suspend: one call then is all of it. A coroutine around it would add as much as
                     # half of what the task costs from `add_task` to its end.
                     steps = coroutine.__await__()
                     yielded = context.run(next, steps, DONE)
                     if yielded is not DONE:
                         cancellations = self._suspended()
-                        await resumed(context, steps, yielded)
+                        rest = resumed(context, steps, yielded)
+                        await (rest if plan is None or plan.limit is None else limited(rest, plan.limit, plan.name))
                 except BaseException as error:
                     if not is_failure(error, cancellations):
                         log.cut_off(Task(call), error)
@@ -235,14 +267,23 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
                 self._task = running, Task(running)
             return self._task[1]
 
-    def _pass_over(self, call: Waiting) -> None:
-        coroutine, _, origin, *_ = call
-        coroutine.close()
-        if origin.failure is not None:
+    def _starts(self, call: Waiting, undecided: list[Waiting] | None) -> bool:
+        """Whether it is the turn of a call that something is to be said of; if not, say it."""
+        coroutine, _, origin, _, _, _, plan = call
+        when = "success" if plan is None else plan.policy.when
+        if when == "failure" and undecided is not None and not isinstance(origin, Task):
+            undecided.append(call)
+            return False
+        if when == "success" and origin.failure is not None:
             log.dropped(Task(call), origin.failure)
-        else:
-            assert self._stopped is not None, "it would have run"
+        elif when == "failure" and origin.failure is None:
+            log.dropped(Task(call), "what added it did not fail and when is 'failure'")
+        elif self._stopped is not None and (self._given_up or when != "always"):
             self._stopped(Task(call))
+        else:
+            return True
+        coroutine.close()
+        return False
 
     async def _fail(self, call: Waiting, error: BaseException) -> None:
         task = self._named(call)
@@ -257,11 +298,12 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
         """Run the own background of a response, each of its tasks isolated as those of a collection are."""
         own = RequestBackgroundTasks(self._runner, self._scope)
         for call in calls_in(background):
-            own.add_in(own, call)
+            within(own, partial(own.add_task, call))
         await own.drain()
 
     def cut_off(self, by: BaseException) -> None:
         """The connection has been given up: name what waits, and what is still added to it."""
+        self._given_up = True
         self._stopped = partial(log.never_started, by=type(by).__name__)
         self._abandon(by)
 

@@ -2,7 +2,8 @@
 
 BackgroundTaskError
 ├── BackgroundTasksUnavailable   no request is current where a task is added, or its tasks have ended
-└── InvalidOptions               an option of the module is unknown or has a wrong value (also a ValueError)
+└── InvalidOptions               an option of the module, or a policy of a task, is unknown or has a wrong value
+                                 (also a ValueError)
 
 What is wrong about one call of ``add_task`` (not callable, wrong arguments) is a plain ``TypeError``,
 as it is where the interpreter refuses a call.
@@ -18,4 +19,4 @@ class BackgroundTasksUnavailable(BackgroundTaskError, RuntimeError):
 
 
 class InvalidOptions(BackgroundTaskError, ValueError):
-    """The module was declared with an option that does not exist, or with a wrong value for one."""
+    """The module or a task was declared with an option that does not exist, or with a wrong value for one."""

@@ -51,6 +51,10 @@ def awaited(task: Task) -> None:
     _about(logging.WARNING, task, "is not done while the server shuts down: it is waited for, unless the server kills")
 
 
+def clean_up_took_too_long(name: str, seconds: float) -> None:
+    logger.error("what background task %s cleans up did not end within %s seconds and was given up", name, seconds)
+
+
 def module_middleware(modules: list[str]) -> None:
     logger.warning(
         "run_after='response' in an application with module middleware (%s): background tasks run while the "

@@ -12,6 +12,8 @@ from ellar.di import ProviderConfig
 from ellar.reflect import reflect
 
 from bg_di import log
+from bg_di.attempts import Attempts
+from bg_di.edge.container import EllarContainer, bind_attempt_keys
 from bg_di.edge.injector import injector_here
 from bg_di.edge.interceptor import wrap_interceptors_consumer
 from bg_di.edge.middleware import BackgroundTasksMiddleware
@@ -21,7 +23,8 @@ from bg_di.edge.scope import bind_collection
 from bg_di.failure import TaskErrorHandler
 from bg_di.log import LoggingTaskErrorHandler
 from bg_di.options import Options
-from bg_di.runner import Runner, Threads
+from bg_di.runner import Runner
+from bg_di.threads import Threads
 
 
 @Module()
@@ -85,13 +88,16 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
             cls._keep(module_ref, Options())
         options: Options = module_ref.get(Options)
         root = cast(ModuleRefBase, module_ref.tree_manager.get_app_module())
+        threads = Threads(options.max_threads)
         runner = Runner(
-            threads=Threads(options.max_threads),
+            threads=threads,
+            attempts=Attempts(threads, EllarContainer(root.container.injector)),
             error_handler=lambda: injector_here(root.container.injector).get(TaskErrorHandler),
             stop_on_error=options.on_error == "stop",
         )
         module_ref.add_provider(ProviderConfig(Runner, use_value=runner))
         bind_collection(root, runner)
+        bind_attempt_keys(root)
         if TaskErrorHandler not in root.providers:
             root.add_provider(ProviderConfig(TaskErrorHandler, use_class=LoggingTaskErrorHandler))
 

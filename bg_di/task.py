@@ -3,26 +3,17 @@
 import functools
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context, ContextVar
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 
 from bg_di.binding import name_of
+from bg_di.declare import Declaration
+from bg_di.plan import Plan
+from bg_di.protocols import Collection
 
-
-class Collection(Protocol):
-    """What is known here of the collection that tasks are added to."""
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def path(self) -> str: ...
-
-    def add_task(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None: ...
-
-    async def __call__(self) -> None: ...
+T = TypeVar("T")
 
 
 class Origin:
@@ -47,9 +38,28 @@ current_origin: ContextVar[Origin | None] = ContextVar("bg_di.current_origin", d
 # Looked up once: the interpreter looks a method of a built-in type up anew at each call, for more than the call costs.
 origin_here, enter_origin, leave_origin = current_origin.get, current_origin.set, current_origin.reset
 
+
+def within(origin: Origin, call: Callable[[], T]) -> T:
+    """Call with `origin` as the current one."""
+    token = enter_origin(origin)
+    try:
+        return call()
+    finally:
+        leave_origin(token)
+
+
 # A call that waits in a collection: the coroutine that makes it, its own copy of the context variables as they were
-# when it was added, where that was, and the function, args and kwargs. Each way out runs the coroutine or closes it.
-Waiting = tuple[Coroutine[Any, Any, Any], Context, Origin, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
+# when it was added, where that was, the function, args and kwargs, and its plan, if it has one. Each way out runs the
+# coroutine or closes it.
+Waiting = tuple[
+    Coroutine[Any, Any, Any],
+    Context,
+    Origin,
+    Callable[..., Any],
+    tuple[Any, ...],
+    Mapping[str, Any],
+    Declaration | Plan | None,
+]
 
 
 class Task(BackgroundTask, Origin):
@@ -64,13 +74,13 @@ class Task(BackgroundTask, Origin):
     """
 
     def __init__(self, call: Waiting) -> None:
-        _, _, origin, self.func, self.args, self.kwargs = call  # type: ignore[assignment]
+        _, _, origin, self.func, self.args, self.kwargs, self._plan = call  # type: ignore[assignment]
         Origin.__init__(self, origin.collection)
 
     @property
     def name(self) -> str:
-        """``module:qualname`` of the function."""
-        return name_of(self.func)
+        """As it was declared, else ``module:qualname`` of the function."""
+        return name_of(self.func) if self._plan is None else self._plan.name
 
 
 class Call(BackgroundTask):

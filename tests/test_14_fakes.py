@@ -447,4 +447,4 @@ class TestRecording:
     def test_it_refuses_what_the_real_one_refuses(self) -> None:
         """A test with the fake does not pass where the application would fail."""
         with pytest.raises(TypeError, match=r"cannot call .*:send_welcome\(address"):
-            RecordingBackgroundTasks().add_task(send_welcome)  # type: ignore[call-arg]
+            RecordingBackgroundTasks().add_task(send_welcome)  # type: ignore[call-overload]

@@ -11,8 +11,13 @@ def test_the_public_names_are_those_of_the_contract() -> None:
         "BackgroundTasks",
         "BackgroundTasksModule",
         "BackgroundTasksUnavailable",
+        "INJECTED",
+        "Retry",
+        "TaskContext",
         "TaskErrorHandler",
         "TaskFailure",
+        "TaskReference",
+        "background_task",
         "current_background_tasks",
     ]
     assert bg_di.testing.__all__ == ["RecordingBackgroundTasks"]

@@ -54,7 +54,7 @@ class ConnectionTasks(RequestBackgroundTasks):
         self.waiting = deque()
         self.substitute = self.failure = None
         self.ending = self._draining = self._ended = self._trailers = False
-        self._latest = NOTHING
+        self._plain = NOTHING
         self._running = self._stopped = None
         self.routes = 0
         self._runner = frame.runner

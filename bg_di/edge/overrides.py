@@ -5,6 +5,7 @@ a request.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -18,7 +19,8 @@ from bg_di.collection import RequestBackgroundTasks
 from bg_di.edge.injector import injector_here
 from bg_di.edge.operation import KEYS
 from bg_di.edge.scope import CurrentTasks
-from bg_di.task import Collection, Origin, calls_in, origin_here
+from bg_di.protocols import Collection
+from bg_di.task import Origin, calls_in, origin_here, within
 
 
 class Overrides:
@@ -47,7 +49,7 @@ class Overrides:
         """Take over what was added to the user's collections, as if it had been added in `origin`."""
         for tasks in (*self._given.get(collection, ()), *self._shared):
             for call in _new(tasks):
-                collection.add_in(origin, call)
+                within(origin, partial(collection.add_task, call))
 
 
 def find_overrides(app: App, modules: list[ModuleRefBase]) -> Overrides | None:

@@ -16,7 +16,8 @@ from starlette.responses import Response
 from bg_di.binding import name_of
 from bg_di.collection import RequestBackgroundTasks, collection_of
 from bg_di.failure import TaskFailure
-from bg_di.task import Collection, calls_in, origin_here
+from bg_di.protocols import Collection
+from bg_di.task import calls_in, origin_here
 
 
 def isolated(response: Response) -> Response:

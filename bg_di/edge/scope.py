@@ -10,8 +10,9 @@ from injector import Injector, Provider
 
 from bg_di.collection import RequestBackgroundTasks
 from bg_di.edge.operation import KEYS
+from bg_di.protocols import Collection
 from bg_di.runner import Runner
-from bg_di.task import Collection, origin_here
+from bg_di.task import origin_here
 
 
 class CurrentTasks(Provider[Collection]):

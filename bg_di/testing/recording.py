@@ -1,13 +1,19 @@
 """A fake that records what was added and runs nothing."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.background import BackgroundTask
 
-from bg_di.binding import bind, name_of, signature_of
-from bg_di.collection import BackgroundTasks, P
+from bg_di.attempts import refuse_arguments
+from bg_di.background_tasks import BackgroundTasks, refuse_service
+from bg_di.binding import name_of, signature_of
+from bg_di.context import TaskReference
+from bg_di.declare import INJECTED, declared, refuse_timeout_of_sync
+from bg_di.dependencies import missing, needs_of
+from bg_di.edge.container import key_of
+from bg_di.policy import DEFAULT
 from bg_di.task import Call
 
 
@@ -26,13 +32,20 @@ class RecordingBackgroundTasks(BackgroundTasks):
         self.recorded: list[BackgroundTask] = []
         self._drained = 0
 
-    def add_task(  # type: ignore[override]
-        self, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
-    ) -> None:
-        coroutine = bind(func, args, kwargs)
-        if coroutine is not None:
-            coroutine.close()
+    def _take(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        declaration = declared(func)
+        needs = {} if declaration is None else needs_of(func, key_of)
+        service = None if declaration is None else declaration.service
+        refuse_arguments(func, args, kwargs, missing(func, needs, _whole(func, args), kwargs), service)
         self.recorded.append(Call(func, args, kwargs))
+
+    def add_with(
+        self, policy: Mapping[str, Any], func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> TaskReference:
+        """Record a call; its policy is checked and not kept."""
+        refuse_timeout_of_sync(func, DEFAULT.changed(policy))
+        self._take(func, args, kwargs)
+        return TaskReference()
 
     async def __call__(self) -> None:
         """Run nothing, also where a response has this as its background; `drain` runs what was recorded."""
@@ -78,10 +91,15 @@ class RecordingBackgroundTasks(BackgroundTasks):
             raise AssertionError(f"expected no background task; {self._shown_all()}")
 
     async def drain(self) -> None:
-        """Run what was recorded and has not been run, in order, with what that adds; the first error is raised."""
+        """Run what was recorded and has not been run, in order, with what that adds; the first error is raised.
+
+        Raises:
+            BackgroundTasksUnavailable: it is a method of a service, which a container would have to supply.
+        """
         while self._drained < len(self.recorded):
             task = self.recorded[self._drained]
             self._drained += 1
+            refuse_service(task.func)
             await task()
 
     def _shown_all(self) -> str:
@@ -95,11 +113,17 @@ def _has_arguments(task: BackgroundTask, args: tuple[Any, ...], kwargs: dict[str
     if signature is None:
         given = tuple(task.args[: len(args)]), {key: task.kwargs.get(key) for key in kwargs}
         return given == (args, kwargs)
-    wanted = _bound(signature.bind_partial(*args, **kwargs))
-    actual = signature.bind(*task.args, **task.kwargs)
+    wanted = _bound(signature.bind_partial(*_whole(task.func, args), **kwargs))
+    actual = signature.bind_partial(*_whole(task.func, tuple(task.args)), **task.kwargs)
     actual.apply_defaults()
     have = _bound(actual)
     return all(name in have and have[name] == value for name, value in wanted.items())
+
+
+def _whole(func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Positional arguments as the signature has them: a method of a service is added without its ``self``."""
+    declaration = declared(func)
+    return args if declaration is None or declaration.service is None else (INJECTED, *args)
 
 
 def _bound(bound: inspect.BoundArguments) -> dict[str, Any]:

@@ -3,13 +3,23 @@
 import functools
 from collections.abc import Awaitable
 
-from ellar.common import Module
+from ellar.common import Inject, Module
 from ellar.core import LazyModuleImport, ModuleBase
 from starlette.background import BackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.responses import JSONResponse
 
-from bg_di import BackgroundTasks, BackgroundTasksModule, TaskErrorHandler, TaskFailure, current_background_tasks
+from bg_di import (
+    INJECTED,
+    BackgroundTasks,
+    BackgroundTasksModule,
+    Retry,
+    TaskErrorHandler,
+    TaskFailure,
+    TaskReference,
+    background_task,
+    current_background_tasks,
+)
 from bg_di.testing import RecordingBackgroundTasks
 
 
@@ -53,6 +63,48 @@ def every_kind_of_call(tasks: BackgroundTasks) -> None:
     tasks.add_task(functools.partial(send, subject="welcome"), "ada@example.org")
     tasks.add_task(print, "a", "b", sep="")
     tasks.add_task(lambda: None)
+
+
+@background_task
+async def declared(address: str, mailer: Inject[Mailer] = INJECTED) -> bool:
+    return True
+
+
+@background_task(name="named", when="always")
+def declared_sync(address: str) -> None: ...
+
+
+class Service:
+    @background_task(timeout=30, retry=Retry(on=OSError, attempts=3))
+    async def send(self, address: str, *, subject: str = "hello") -> bool:
+        return True
+
+    @background_task
+    def send_sync(self, address: str) -> None: ...
+
+    @background_task
+    @classmethod
+    async def of_class(cls, address: str) -> None: ...
+
+
+class Derived(Service): ...
+
+
+async def declared_tasks(tasks: BackgroundTasks, service: Service) -> None:
+    tasks.add_task(declared, "ada@example.org")
+    tasks.add_task(declared, "ada@example.org", Mailer())
+    tasks.add_task(declared_sync, address="ada@example.org")
+    tasks.add_task(Service.send, "ada@example.org", subject="welcome")
+    tasks.add_task(Derived.send, "ada@example.org")
+    tasks.add_task(Service.send_sync, "ada@example.org")
+    tasks.add_task(service.send, "ada@example.org")
+    tasks.add_task(Service.of_class, "ada@example.org")
+    called: bool = await declared("ada@example.org")
+    called = await service.send("ada@example.org")
+    called = await Service.send(service, "ada@example.org", subject="x")
+    reference: TaskReference = tasks.using(when="always", timeout=3).add_task(Service.send, "ada@example.org")
+    task_id: str = reference.task_id
+    del called, task_id
 
 
 def is_starlettes(tasks: BackgroundTasks) -> JSONResponse:

@@ -1,0 +1,35 @@
+"""What a running task may know of itself, and who added it of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from uuid import uuid4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskContext:
+    """What a running task may know of itself; ask for it as for any dependency.
+
+    Attributes:
+        task_id: the same for all attempts of a task, and for no other one.
+        name: of the task.
+        attempt: the first is 1.
+        added_at: when `add_task` was called, in UTC.
+        method, path: of the request it belongs to; the method of a WebSocket connection is ``"WEBSOCKET"``.
+    """
+
+    task_id: str
+    name: str
+    attempt: int
+    added_at: datetime
+    method: str
+    path: str
+
+
+class TaskReference:
+    """Stands for one task that was added."""
+
+    @cached_property
+    def task_id(self) -> str:
+        """The task's own; made when it is first asked for."""
+        return uuid4().hex

@@ -1,0 +1,209 @@
+"""Declare a task: a function, or a method of a service, with a name and a policy.
+
+A function stays itself. On a class, a declared method is a function that knows its class, so that a container can
+build the service where the task runs; on an instance it is the bound method. Tools that look for functions (autospec,
+pydantic, documentation) find functions.
+"""
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial, update_wrapper
+from types import FunctionType, MethodType
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
+from weakref import WeakKeyDictionary, ref
+
+from bg_di.binding import MARK, name_of
+from bg_di.errors import InvalidOptions
+from bg_di.policy import Policy, Retry, Seconds, When
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R", covariant=True)
+S = TypeVar("S")
+C = TypeVar("C", contravariant=True)
+
+
+class Injected:
+    """Stands for what the container will supply: ``mailer: Inject[Mailer] = INJECTED``.
+
+    So a parameter has a default to type checkers. Only a declared task is given the real one.
+    """
+
+    def __repr__(self) -> str:
+        return "INJECTED"
+
+
+INJECTED: Final[Any] = Injected()
+
+
+_SERVICE: Final = "__background_task_service__"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What was declared.
+
+    Attributes:
+        name: what the task goes by.
+        policy: when it runs, and how.
+        service: the class that it was looked up on, if it is a method.
+    """
+
+    name: str
+    policy: Policy
+    service: type | None = None
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds that the collection gives the task to run; None without a limit."""
+        return self.policy.timeout_seconds
+
+
+class ServiceTask(Generic[C, Q, R]):
+    """To type checkers: a declared method, looked up on its class. `add_task` takes it without its ``self``."""
+
+    @abstractmethod
+    def __call__(self, service: C, /, *args: Q.args, **kwargs: Q.kwargs) -> R: ...
+
+
+class DeclaredTask(Generic[P, R]):
+    """To type checkers: what `background_task` makes of a function."""
+
+    @abstractmethod
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    @overload
+    def __get__(self: "DeclaredTask[Concatenate[S, Q], R]", service: None, owner: type[S]) -> ServiceTask[S, Q, R]: ...
+    @overload
+    def __get__(
+        self: "DeclaredTask[Concatenate[S, Q], R]", service: S, owner: type[S] | None = None
+    ) -> Callable[Q, R]: ...
+    @overload  # of a class method
+    def __get__(self: "DeclaredTask[Concatenate[type[S], Q], R]", service: Any, owner: type[S]) -> Callable[Q, R]: ...
+    @overload  # of a static method
+    def __get__(self, service: Any, owner: Any = None) -> Callable[P, R]: ...
+    def __get__(self, service: Any, owner: Any = None) -> Any: ...
+
+
+@overload
+def background_task(func: Callable[P, R], /) -> DeclaredTask[P, R]: ...
+@overload
+def background_task(
+    *,
+    name: str | None = None,
+    when: When = "success",
+    timeout: Seconds | None = None,
+    retry: Retry | None = None,
+) -> Callable[[Callable[P, R]], DeclaredTask[P, R]]: ...
+def background_task(func: Any = None, /, *, name: str | None = None, **policy: Any) -> Any:
+    """Declare a function, or a method of a service, as a task.
+
+    Args:
+        func: the function, sync or async; also a class or static method.
+        name: what the task goes by; default ``module:qualname``.
+        **policy: as for `Policy`: ``when``, ``timeout``, ``retry``.
+
+    Raises:
+        InvalidOptions: an option is unknown or has a wrong value.
+        TypeError: what is declared is not a function, or is a generator function.
+    """
+    declared = Policy.of(policy)
+    return partial(_declare, name=name, policy=declared) if func is None else _declare(func, name=name, policy=declared)
+
+
+def declared(func: object) -> Declaration | None:
+    """What `func` was declared as, and on which class it was looked up; None if it was not declared.
+
+    Raises:
+        TypeError: a decorator above `background_task` hides which class a method belongs to.
+    """
+    function: Any = func.__func__ if isinstance(func, MethodType) else func
+    marks = getattr(function, "__dict__", {})
+    declaration: Declaration | None = marks.get(MARK)
+    if declaration is None:
+        return None
+    if type(marks.get("__wrapped__")) is _Method:
+        raise TypeError(
+            f"add_task() cannot tell which service has the task {declaration.name}: another decorator is above "
+            "@background_task; put @background_task on top"
+        )
+    service = marks.get(_SERVICE)
+    return declaration if service is None else replace(declaration, service=service())
+
+
+def _declare(func: Any, *, name: str | None, policy: Policy) -> Any:
+    if isinstance(func, classmethod | staticmethod):
+        _mark(func.__func__, name, policy)
+        return func
+    _mark(func, name, policy)
+    in_a_class = "." in func.__qualname__.rpartition("<locals>.")[2]
+    return _Method(func) if in_a_class else func
+
+
+def _mark(func: Any, name: str | None, policy: Policy) -> None:
+    if type(func) is not FunctionType:
+        raise TypeError(f"@background_task declares functions and methods, not {type(func).__name__!r}")
+    if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+        raise TypeError(
+            f"@background_task cannot declare the generator function {func.__qualname__}: nobody would iterate it; "
+            "declare a function that does the iteration"
+        )
+    refuse_timeout_of_sync(func, policy)
+    setattr(func, MARK, Declaration(name or f"{func.__module__}:{func.__qualname__}", policy))
+
+
+def refuse_timeout_of_sync(func: Any, policy: Policy) -> None:
+    """A thread cannot be stopped.
+
+    Raises:
+        InvalidOptions: `policy` has a timeout, and `func` is no async function.
+    """
+    if policy.timeout is not None and not inspect.iscoroutinefunction(func):
+        raise InvalidOptions(
+            f"timeout={policy.timeout!r} cannot be kept for {name_of(func)}: it is a sync function, and a thread "
+            "cannot be stopped; make it async, or leave the timeout out"
+        )
+
+
+class _Method:
+    """A declared method in its class. It passes for a function, to tools and to decorators above it."""
+
+    __slots__ = ("__weakref__", "_copies", "_func")
+
+    def __init__(self, func: FunctionType) -> None:
+        object.__setattr__(self, "_func", func)
+        object.__setattr__(self, "_copies", WeakKeyDictionary())
+
+    # The owner is told at each access: a class may be made anew, as by `dataclass(slots=True)`, or inherit.
+    def __get__(self, service: object, owner: Any = None) -> Any:
+        if service is not None:
+            return self._func.__get__(service, owner)
+        copy = self._copies.get(owner)
+        return self._copies.setdefault(owner, _copy(self._func, owner)) if copy is None else copy
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._func(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._func, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._func, name, value)
+        self._copies.clear()
+
+    @property
+    def __class__(self) -> type:
+        return FunctionType
+
+    @__class__.setter
+    def __class__(self, value: type) -> None: ...
+
+
+def _copy(func: FunctionType, owner: type) -> FunctionType:
+    copy = FunctionType(func.__code__, func.__globals__, func.__name__, func.__defaults__, func.__closure__)
+    copy.__kwdefaults__ = func.__kwdefaults__
+    update_wrapper(copy, func)
+    setattr(copy, _SERVICE, ref(owner))
+    return copy

@@ -1,0 +1,121 @@
+"""Ellar's container, as a task sees it: a request scope of its own for each attempt."""
+
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import anyio
+import injector
+from ellar.common.params.resolvers.system_parameters import SystemParameterResolver
+from ellar.core.execution_context.injector import _injector_context_var
+from ellar.core.modules import ModuleRefBase
+from ellar.di import EllarInjector, ProviderConfig, RequestScopeContext, request_context_var, request_scope
+from injector import Injector, Provider
+
+from bg_di import log
+from bg_di.context import TaskContext
+from bg_di.edge.chain import refuse_unsatisfied
+from bg_di.edge.injector import injector_here
+from bg_di.edge.sessions import close_sessions
+
+# What an attempt supplies by itself.
+ATTEMPT_KEYS: tuple[type, ...] = (TaskContext, AsyncExitStack)
+
+# Seconds that what a task has to clean up may take, when the task has ended or was cancelled.
+CLEAN_UP_TIMEOUT = 10.0
+
+# The marker of injector's own ``Inject[...]``: one object for all.
+_INJECTORS_MARKER = injector.Inject[int].__metadata__[0]  # type: ignore[attr-defined]
+
+
+def key_of(annotation: Any) -> Any:
+    """What ``Inject[...]`` of injector or of Ellar asks for; None for any other annotation."""
+    for marker in getattr(annotation, "__metadata__", ()):
+        if marker is _INJECTORS_MARKER:
+            return annotation.__origin__
+        if isinstance(marker, SystemParameterResolver):
+            return getattr(marker, "data", None) or annotation.__origin__
+    return None
+
+
+class EllarContainer:
+    """The container of one application.
+
+    Args:
+        root: its root injector.
+    """
+
+    def __init__(self, root: EllarInjector) -> None:
+        self._root = root
+        self._satisfied: set[tuple[int, Any]] = set()
+
+    def key_of(self, annotation: Any) -> Any:
+        """What ``Inject[...]`` of injector or of Ellar asks for; None for any other annotation."""
+        return key_of(annotation)
+
+    def injector_here(self) -> EllarInjector:
+        """The injector of the current module, else the root's."""
+        return injector_here(self._root)
+
+    def refuse_unsatisfied(self, injector: EllarInjector, key: Any, needed_by: str) -> None:
+        """Raise a `TypeError` that shows the chain, if `key` cannot be supplied to an attempt."""
+        if (id(injector), key) not in self._satisfied:
+            refuse_unsatisfied(injector, key, needed_by, ATTEMPT_KEYS)
+            self._satisfied.add((id(injector), key))
+
+    @asynccontextmanager
+    async def attempt(
+        self, injector: EllarInjector, context: Callable[[], TaskContext]
+    ) -> AsyncGenerator[Callable[[Any], Any]]:
+        """Open the scope of one attempt in the current context; it is entered as what resolves a key.
+
+        At its end an injected `AsyncExitStack` is closed, then the database sessions that it has built: whatever
+        happened, shielded from cancellation, for at most `CLEAN_UP_TIMEOUT` seconds.
+        """
+        scope = RequestScopeContext()
+        stack = _Made(AsyncExitStack)
+        scope.context.update({AsyncExitStack: stack, TaskContext: _Made(context)})
+        request_context_var.set(scope)
+        _injector_context_var.set(injector)
+        try:
+            yield injector.get
+        finally:
+            with anyio.move_on_after(CLEAN_UP_TIMEOUT, shield=True) as limit:
+                try:
+                    if stack.made is not None:
+                        await stack.made.__aexit__(*sys.exc_info())
+                finally:
+                    await close_sessions(scope)
+            if limit.cancelled_caught:
+                log.clean_up_took_too_long(context().name, CLEAN_UP_TIMEOUT)
+
+
+class _Made(Provider[Any]):
+    """Provides what is made when it is first asked for."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self.made: Any = None
+
+    def get(self, injector: Injector) -> Any:
+        if self.made is None:
+            self.made = self._make()
+        return self.made
+
+
+class _OnlyInAttempts(Provider[Any]):
+    """Refuses: the scope of an attempt has what is asked for, and nothing else has."""
+
+    def __init__(self, key: type) -> None:
+        self._key = key
+
+    def get(self, injector: Injector) -> Any:
+        raise RuntimeError(f"{self._key.__name__} can be injected only while a declared task runs")
+
+
+def bind_attempt_keys(root: ModuleRefBase) -> None:
+    """Bind at the root what the scope of an attempt has: without a binding nobody looks there."""
+    for key in ATTEMPT_KEYS:
+        if key not in root.providers:
+            root.add_provider(ProviderConfig(key, use_value=_OnlyInAttempts(key), scope=request_scope))

@@ -1,0 +1,50 @@
+"""How a task runs that is more than a plain call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from bg_di.context import TaskContext, TaskReference
+from bg_di.policy import Policy
+from bg_di.protocols import Collection
+
+
+@dataclass(eq=False, kw_only=True)
+class Plan(TaskReference):
+    """One call that is more than a plain one.
+
+    Attributes:
+        name: of the task.
+        policy: when it runs, and how.
+        func, args, kwargs: the call, without what the container supplies.
+        service: the class whose instance comes first, if it is a method of a service.
+        needs: the other parameters that the container fills, by name.
+        collection: of the request that it belongs to.
+        injector: that the adding code resolves from; None if nothing is needed.
+        added_at: when it was added.
+    """
+
+    name: str
+    policy: Policy
+    func: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    service: type | None
+    needs: Mapping[str, Any]
+    collection: Collection
+    injector: Any = None
+    # An attempt keeps the timeout by itself.
+    limit: None = None
+    added_at: datetime = field(default_factory=partial(datetime.now, UTC))
+
+    def context(self, attempt: int) -> TaskContext:
+        return TaskContext(
+            task_id=self.task_id,
+            name=self.name,
+            attempt=attempt,
+            added_at=self.added_at,
+            method=self.collection.method,
+            path=self.collection.path,
+        )

@@ -1,0 +1,104 @@
+"""Step a coroutine in a context of its own, and tell whose an error is."""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Generator
+from contextvars import Context
+from types import coroutine
+from typing import Any, Final
+
+import anyio
+
+DONE: Final = object()
+
+
+async def run_in(context: Context, call: Coroutine[Any, Any, Any]) -> None:
+    """Await a coroutine whose steps run in `context`."""
+    steps = call.__await__()
+    yielded = context.run(next, steps, DONE)
+    if yielded is not DONE:
+        await resumed(context, steps, yielded)
+
+
+@coroutine
+def resumed(context: Context, steps: Generator[Any, Any, Any], yielded: Any) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that has suspended, each step in its own context.
+
+    The event loop sees only the asyncio (or trio) task that drains: a task of its own for each background
+    task would cost ten times as much.
+    """
+    try:
+        while True:
+            try:
+                received = yield yielded
+            except BaseException as error:  # noqa: BLE001  # thrown on into the coroutine
+                yielded = context.run(steps.throw, error)
+            else:
+                try:
+                    yielded = context.run(steps.send, received)
+                finally:
+                    # What trio sends may be an exception: in its own traceback it would be a cycle.
+                    del received
+    except StopIteration:
+        return
+
+
+async def limited(rest: Awaitable[None], seconds: float, name: str) -> None:
+    """Await on asyncio, for so many seconds, the rest of what has suspended.
+
+    It is no cancel scope of anyio: these must nest, and the code may have opened one and not left it yet.
+
+    Raises:
+        TimeoutError: naming the task.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            await rest
+    except TimeoutError:
+        if limit.expired():
+            raise timed_out(name, seconds) from None
+        raise
+
+
+async def run_limited(context: Context, call: Coroutine[Any, Any, Any], seconds: float, name: str) -> None:
+    """The same from the start and on any event loop, for a coroutine whose steps run in `context`."""
+    with anyio.move_on_after(seconds) as scope:
+        await run_in(context, call)
+    if scope.cancelled_caught:
+        raise timed_out(name, seconds)
+
+
+def timed_out(name: str, seconds: float) -> TimeoutError:
+    """The error of a task that took too long."""
+    return TimeoutError(f"{name} took longer than its timeout of {seconds} seconds")
+
+
+def pending_cancellations() -> int:
+    """How often the current asyncio task has been told to end; 0 under trio, whose own code cannot raise that."""
+    current = _current_asyncio_task()
+    return 0 if current is None else current.cancelling()
+
+
+def on_asyncio() -> bool:
+    """Whether an asyncio task is running, and not one of trio."""
+    return _current_asyncio_task() is not None
+
+
+def _current_asyncio_task() -> "asyncio.Task[Any] | None":
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def is_failure(error: BaseException, cancellations: int | None) -> bool:
+    """Tell what a task's own code raised from the cancellation of its request, or a request to exit.
+
+    Args:
+        error: what was raised.
+        cancellations: the `pending_cancellations` when the task first suspended; None if it did not: before that
+            nobody could cancel it, and a `CancelledError` is the code's own.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return cancellations is None or pending_cancellations() <= cancellations
+    return isinstance(error, Exception)
