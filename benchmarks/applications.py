@@ -14,7 +14,7 @@ from starlette.background import BackgroundTasks
 from starlette.types import ASGIApp, Message
 
 from benchmarks.subjects import Subject
-from bg_di import BackgroundTasksModule
+from bg_di import BackgroundTasksModule, background_task
 
 Once = Callable[[], Coroutine[Any, Any, None]]
 
@@ -28,22 +28,40 @@ def has_fastapi() -> bool:
 
 async def welcome(address: str, *, subject: str) -> None:
     """The task: it does nothing, so that what is measured is all around it."""
+    return
+
+
+@background_task
+async def declared_welcome(address: str, *, subject: str) -> None:
+    """The same, declared."""
+    return
+
+
+@background_task(timeout=30)
+async def timed_welcome(address: str, *, subject: str) -> None:
+    """The same, with a timeout that does not fire."""
+    return
+
+
+_TASKS: dict[str, Any] = {"declared": declared_welcome, "timed": timed_welcome}
 
 
 def prepared(subject: Subject) -> Once:
     """Build the application of `subject`; what is returned does its work once."""
     if subject.stack == "starlette":
         return _collection_alone(subject.tasks)
-    return sender(_APPLICATIONS[subject.stack](_handler(subject.tasks)), "POST", _PATH)
+    return sender(_APPLICATIONS[subject.stack](_handler(subject)), "POST", _PATH)
 
 
 async def checked(subject: Subject, once: Once) -> None:
     """Do it once and make sure that it was done: a stack that loses its tasks would look fast."""
     ran = 0
+    code = _code_of(_TASKS.get(subject.stack, welcome))
 
     def count(frame: FrameType, event: str, _: object) -> None:
         nonlocal ran
-        ran += event == "call" and frame.f_code is _code_of(welcome)
+        # One that is closed unrun does not get past its first line.
+        ran += event == "return" and frame.f_code is code and frame.f_lineno > code.co_firstlineno
 
     sys.setprofile(count)
     try:
@@ -88,13 +106,15 @@ def ellar_application(routers: list[Any], *, with_bg_di: bool) -> ASGIApp:
     return AppFactory.create_app(modules=[*([BackgroundTasksModule] if with_bg_di else []), feature])
 
 
-def _handler(count: int) -> Callable[..., Any]:
+def _handler(subject: Subject) -> Callable[..., Any]:
+    count, task = subject.tasks, _TASKS.get(subject.stack, welcome)
+
     async def bare(username: str, password: str, email: str) -> dict[str, str]:
         return _ANSWER
 
     async def sign_up(username: str, password: str, email: str, tasks: BackgroundTasks) -> dict[str, str]:
         for _ in range(count):
-            tasks.add_task(welcome, email, subject="Welcome")
+            tasks.add_task(task, email, subject="Welcome")
         return _ANSWER
 
     return sign_up if count else bare
@@ -129,6 +149,8 @@ def _code_of(func: Any) -> CodeType:
 
 _APPLICATIONS: dict[str, Callable[[Callable[..., Any]], ASGIApp]] = {
     "ellar": lambda handler: ellar_application(_signup_router(handler), with_bg_di=False),
-    "bg_di": lambda handler: ellar_application(_signup_router(handler), with_bg_di=True),
+    **dict.fromkeys(
+        ("bg_di", "declared", "timed"), lambda handler: ellar_application(_signup_router(handler), with_bg_di=True)
+    ),
     "fastapi": _fastapi_application,
 }

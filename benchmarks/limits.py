@@ -41,6 +41,8 @@ INSTRUCTIONS = (
     Limit("added by 1 task", "Ellar's built-in feature", added("bg_di", 1), added("ellar", 1), 0.40),
     Limit("added by 10 tasks", "Ellar's built-in feature", added("bg_di", 10), added("ellar", 10), 0.45),
     Limit("added by 100 tasks", "Starlette's collection alone", added("bg_di", 100), alone(100), 0.50),
+    Limit("added by 100 declared tasks", "the same undeclared", added("declared", 100), added("bg_di", 100), 1.10),
+    Limit("added by 100 tasks with a timeout", "Starlette's without one", added("timed", 100), alone(100), 1.00),
 )
 SLOWER_BESIDE_SLOW_TASKS = 2.0
 

@@ -9,8 +9,8 @@ class Subject:
     """A stack that does one thing over and over.
 
     Attributes:
-        stack: ``"ellar"`` (its built-in feature), ``"bg_di"``, ``"fastapi"``, or ``"starlette"`` (its collection
-            alone, without a request).
+        stack: ``"ellar"`` (its built-in feature), ``"bg_di"``, the same with a ``"declared"`` task or a ``"timed"``
+            one, ``"fastapi"``, or ``"starlette"`` (its collection alone, without a request).
         tasks: how many are added to one request; a route with 0 does not ask for the collection at all.
     """
 

@@ -11,11 +11,13 @@ from benchmarks.subjects import Subject
 # What Ellar and Starlette take, and what bg_di takes if it uses each limit to the full.
 THERE = {("ellar", 0): 1000.0, ("ellar", 1): 1100.0, ("ellar", 10): 1200.0, ("starlette", 100): 2000.0}
 FULL = {("bg_di", 0): 1020.0, ("bg_di", 1): 1060.0, ("bg_di", 10): 1110.0, ("bg_di", 100): 2020.0}
+DECLARED = {("declared", 0): 1020.0, ("declared", 100): 2120.0, ("timed", 0): 1020.0, ("timed", 100): 3020.0}
 
 
 def measured(**changed: float) -> Mapping[Subject, float]:
-    counts = {**THERE, **FULL, **{("bg_di", int(key.removeprefix("tasks_"))): value for key, value in changed.items()}}
-    return {Subject(stack, tasks): count for (stack, tasks), count in counts.items()}
+    """Counts by subject, some of them changed: ``bg_di_100=…``."""
+    counts = {Subject(stack, tasks): count for (stack, tasks), count in {**THERE, **FULL, **DECLARED}.items()}
+    return {**counts, **{Subject.of(":".join(key.rsplit("_", 1))): count for key, count in changed.items()}}
 
 
 def test_measurements_at_their_limits_pass(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,9 +29,14 @@ def test_measurements_at_their_limits_pass(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("over", "named"),
     [
-        ({"tasks_1": 1061.0}, "added by 1 task, against Ellar's built-in feature: 0.4100, at most 0.40"),
-        ({"tasks_10": 1111.0}, "added by 10 tasks, against Ellar's built-in feature: 0.4550, at most 0.45"),
-        ({"tasks_100": 2040.0}, "added by 100 tasks, against Starlette's collection alone: 0.5100, at most 0.50"),
+        ({"bg_di_1": 1061.0}, "added by 1 task, against Ellar's built-in feature: 0.4100, at most 0.40"),
+        ({"bg_di_10": 1111.0}, "added by 10 tasks, against Ellar's built-in feature: 0.4550, at most 0.45"),
+        ({"bg_di_100": 2040.0}, "added by 100 tasks, against Starlette's collection alone: 0.5100, at most 0.50"),
+        ({"declared_100": 2130.0}, "added by 100 declared tasks, against the same undeclared: 1.1100, at most 1.10"),
+        (
+            {"timed_100": 3040.0},
+            "added by 100 tasks with a timeout, against Starlette's without one: 1.0100, at most 1.00",
+        ),
     ],
 )
 def test_a_measurement_over_its_limit_fails_and_is_named(
@@ -42,7 +49,7 @@ def test_a_measurement_over_its_limit_fails_and_is_named(
 
 def test_a_slow_route_fails_and_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     """Also if everything that tasks add is within its limit."""
-    slower = {f"tasks_{tasks}": FULL["bg_di", tasks] + 10 for tasks in (0, 1, 10, 100)}
+    slower = {f"bg_di_{tasks}": FULL["bg_di", tasks] + 10 for tasks in (0, 1, 10, 100)}
     assert failed(judged(INSTRUCTIONS, measured(**slower)))
     assert capsys.readouterr().err == (
         "over the limit: a route that uses no tasks, against the same in plain Ellar: 1.0300, at most 1.02\n"
