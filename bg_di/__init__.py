@@ -7,6 +7,7 @@ from bg_di.declare import INJECTED, background_task
 from bg_di.errors import BackgroundTaskError, BackgroundTasksUnavailable
 from bg_di.failure import TaskErrorHandler, TaskFailure
 from bg_di.module import BackgroundTasksModule
+from bg_di.outside import collect_background_tasks
 from bg_di.policy import Retry
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "TaskFailure",
     "TaskReference",
     "background_task",
+    "collect_background_tasks",
     "current_background_tasks",
 ]

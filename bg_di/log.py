@@ -55,6 +55,10 @@ def clean_up_took_too_long(name: str, seconds: float) -> None:
     logger.error("what background task %s cleans up did not end within %s seconds and was given up", name, seconds)
 
 
+def clean_up_broken(name: str) -> None:
+    logger.error("what background task %s cleans up was broken off: it was cancelled once more meanwhile", name)
+
+
 def module_middleware(modules: list[str]) -> None:
     logger.warning(
         "run_after='response' in an application with module middleware (%s): background tasks run while the "

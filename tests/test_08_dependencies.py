@@ -1,5 +1,6 @@
 """Promise 8: parameters annotated ``Inject[T]`` are supplied when a declared task runs, in a scope of its own."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -181,6 +182,33 @@ async def test_a_cancelled_task_cleans_up_all_the_same(log: Log) -> None:
         group.cancel_scope.cancel()
     assert events == ["closed"]
     assert "was cut off while it ran" in log.text
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {})], ids=["asyncio"])
+async def test_what_a_second_cancellation_breaks_off_is_named(log: Log) -> None:
+    """asyncio's own gets through any shield; trio has none of its own."""
+    runs, cleans = asyncio.Event(), asyncio.Event()
+
+    @background_task(name="stubborn")
+    async def stubborn(stack: Inject[AsyncExitStack] = INJECTED) -> None:
+        async def clean_up() -> None:
+            cleans.set()
+            await anyio.sleep_forever()
+
+        stack.push_async_callback(clean_up)
+        runs.set()
+        await anyio.sleep_forever()
+
+    serving = asyncio.create_task(request(application(adding(lambda tasks: tasks.add_task(stubborn))), "/"))
+    await runs.wait()
+    serving.cancel()
+    await cleans.wait()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert log.messages[0] == (
+        "what background task stubborn cleans up was broken off: it was cancelled once more meanwhile"
+    )
 
 
 async def test_hundreds_of_attempts_at_once_have_scopes_of_their_own() -> None:

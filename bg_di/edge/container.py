@@ -1,5 +1,6 @@
 """Ellar's container, as a task sees it: a request scope of its own for each attempt."""
 
+import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -83,12 +84,22 @@ class EllarContainer:
         finally:
             with anyio.move_on_after(CLEAN_UP_TIMEOUT, shield=True) as limit:
                 try:
-                    if stack.made is not None:
-                        await stack.made.__aexit__(*sys.exc_info())
-                finally:
-                    await close_sessions(scope)
+                    await _close(stack.made, scope, sys.exc_info())
+                except asyncio.CancelledError:
+                    # The shield is anyio's: what asyncio itself cancels once more gets through.
+                    if not limit.cancel_called:
+                        log.clean_up_broken(context().name)
+                    raise
             if limit.cancelled_caught:
                 log.clean_up_took_too_long(context().name, CLEAN_UP_TIMEOUT)
+
+
+async def _close(stack: AsyncExitStack | None, scope: RequestScopeContext, why: Any) -> None:
+    try:
+        if stack is not None:
+            await stack.__aexit__(*why)
+    finally:
+        await close_sessions(scope)
 
 
 class _Made(Provider[Any]):

@@ -9,7 +9,8 @@ def injector_here(root: EllarInjector) -> EllarInjector:
 
     Ellar's own `current_injector` is one lazy object for the whole process: after an await it may be that of
     another request. The context variable behind it is right. In an application that is mounted in this one it is
-    the mounted one's; then it is the root's that counts.
+    the mounted one's; then it is the root's that counts, as it does outside of any request.
     """
     injector = _injector_context_var.get()
-    return injector if injector.tree_manager is root.tree_manager else root
+    # Its default is a bare object.
+    return injector if getattr(injector, "tree_manager", None) is root.tree_manager else root
