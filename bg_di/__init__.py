@@ -1,8 +1,8 @@
 """Background tasks as a first-class thing of Ellar's container."""
 
 from bg_di.background_tasks import BackgroundTasks
-from bg_di.collection import current_background_tasks
 from bg_di.context import TaskContext, TaskReference
+from bg_di.current import current_background_tasks
 from bg_di.declare import INJECTED, background_task
 from bg_di.errors import BackgroundTaskError, BackgroundTasksUnavailable
 from bg_di.failure import TaskErrorHandler, TaskFailure

@@ -7,7 +7,7 @@ from functools import partial
 from inspect import CO_COROUTINE
 from threading import Lock
 from types import FunctionType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
@@ -21,7 +21,7 @@ from bg_di.plan import Plan
 from bg_di.protocols import Collection
 from bg_di.runner import Runner, failure_of
 from bg_di.steps import DONE, is_failure, limited, on_asyncio, pending_cancellations, resumed, run_limited
-from bg_di.task import Origin, Task, Waiting, calls_in, enter_origin, origin_here, within
+from bg_di.task import Origin, Task, Waiting, calls_in, collection_of, enter_origin, origin_here, within
 
 NOTHING: Final = object()
 # Threads of one task may be the first to add something at once.
@@ -312,38 +312,3 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
             call = self.waiting.popleft()
             call[0].close()
             log.never_started(Task(call), type(by).__name__)
-
-
-def collection_of(origin: Origin | None) -> Collection:
-    """The collection that tasks added in `origin` go to.
-
-    Raises:
-        BackgroundTasksUnavailable: there is none.
-    """
-    if origin is None:
-        raise BackgroundTasksUnavailable(
-            "no request is current here, so nobody would run background tasks: add them inside a request or a "
-            "WebSocket connection; a thread started by hand carries it with "
-            "threading.Thread(target=contextvars.copy_context().run, args=(func, ...))"
-        )
-    return origin.collection
-
-
-def current_background_tasks() -> BackgroundTasks:
-    """The collection of the current request, for code that the container does not build.
-
-    That is a mounted Starlette application, a function middleware, a helper deep in a call stack. Where the
-    binding is overridden, it is what the container gives instead.
-
-    Raises:
-        BackgroundTasksUnavailable: no request is current here, or the application does not have the module.
-    """
-    return cast(BackgroundTasks, current_tasks(BackgroundTasks))
-
-
-def current_tasks(key: type[StarletteBackgroundTasks]) -> StarletteBackgroundTasks:
-    """The same for either key of the binding."""
-    origin = origin_here()
-    collection: Any = collection_of(None) if origin is None else origin.collection
-    tasks: StarletteBackgroundTasks = collection if collection.substitute is None else collection.substitute(key)
-    return tasks

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from bg_di.binding import name_of
 from bg_di.declare import Declaration
+from bg_di.errors import BackgroundTasksUnavailable
 from bg_di.plan import Plan
 from bg_di.protocols import Collection
 
@@ -37,6 +38,21 @@ class Origin:
 current_origin: ContextVar[Origin | None] = ContextVar("bg_di.current_origin", default=None)
 # Looked up once: the interpreter looks a method of a built-in type up anew at each call, for more than the call costs.
 origin_here, enter_origin, leave_origin = current_origin.get, current_origin.set, current_origin.reset
+
+
+def collection_of(origin: Origin | None) -> Collection:
+    """The collection that tasks added in `origin` go to.
+
+    Raises:
+        BackgroundTasksUnavailable: there is none.
+    """
+    if origin is None:
+        raise BackgroundTasksUnavailable(
+            "no request is current here, so nobody would run background tasks: add them inside a request or a "
+            "WebSocket connection; a thread started by hand carries it with "
+            "threading.Thread(target=contextvars.copy_context().run, args=(func, ...))"
+        )
+    return origin.collection
 
 
 def within(origin: Origin, call: Callable[[], T]) -> T:

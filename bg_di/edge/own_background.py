@@ -14,10 +14,10 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from bg_di.binding import name_of
-from bg_di.collection import RequestBackgroundTasks, collection_of
+from bg_di.collection import RequestBackgroundTasks
 from bg_di.failure import TaskFailure
 from bg_di.protocols import Collection
-from bg_di.task import calls_in, origin_here
+from bg_di.task import calls_in, collection_of, origin_here
 
 
 def isolated(response: Response) -> Response:
