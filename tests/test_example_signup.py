@@ -29,10 +29,11 @@ from examples.signup.demo.timeline import (
     Mailed,
     Moment,
     Personal,
+    PutOff,
     Refused,
     Unanswered,
 )
-from examples.signup.mailer import Mailer
+from examples.signup.mailer import Mailer, audit
 from examples.signup.schemas import SignedUp, SignUp
 from examples.signup.settings import MailSettings
 
@@ -85,6 +86,19 @@ def test_the_refused_one_is_answered_and_logged(demo: subprocess.CompletedProces
     assert demo.stdout.count("ERROR bg_di: background task examples.signup.mailer:Mailer.send_welcome") == 1
 
 
+def test_a_busy_mail_server_is_tried_again(demo: subprocess.CompletedProcess[str]) -> None:
+    """It first answers 421; the same task then brings the mail."""
+    put_off, mails = moments_of(demo, "put off"), moments_of(demo, "mail")
+    assert list(put_off) == ["Hedy"]
+    assert put_off["Hedy"] < mails["Hedy"]
+
+
+def test_every_sign_up_is_noted_whatever_becomes_of_its_mail(demo: subprocess.CompletedProcess[str]) -> None:
+    """By a task with ``when="always"``, also behind the one that failed."""
+    assert demo.stdout.count("has signed up") == 15
+    assert "WARNING signup.audit: Edsger has signed up" in demo.stdout
+
+
 # The demo can fail.
 
 
@@ -121,7 +135,8 @@ def test_an_application_that_does_not_start_fails_the_demo(capsys: pytest.Captur
     assert 'Attribute "misspelt" not found' in capsys.readouterr().out
 
 
-GRACE = Person(name="Grace", path="/accounts/")
+PAIR = ("Grace", "Edsger")
+GRACE = Person(name="Grace", path="/accounts/", busy=True)
 EDSGER = Person(name="Edsger", path="/accounts/", refused=True)
 GRACE_ANSWERED = Answered(at=1, email=GRACE.email, status=201)
 EDSGER_ANSWERED = Answered(at=2, email=EDSGER.email, status=201)
@@ -135,7 +150,12 @@ GRACE_MAILED = Mailed(
 EDSGER_REFUSED = Refused(at=4, email=EDSGER.email, reply="550")
 FAILED = Logged(at=5, line="ERROR bg_di: background task mailer of POST /accounts/ failed")
 RAISED = Logged(at=6, line="SMTPRecipientsRefused: edsger@example.org")
-GOOD: tuple[Moment, ...] = (GRACE_ANSWERED, EDSGER_ANSWERED, GRACE_MAILED, EDSGER_REFUSED, FAILED, RAISED)
+GRACE_PUT_OFF = PutOff(at=2.5, email=GRACE.email, reply="421")
+GRACE_NOTED, EDSGER_NOTED = (Logged(at=7, line=f"WARNING signup.audit: {name} has signed up") for name in PAIR)
+GOOD: tuple[Moment, ...] = (
+    *(GRACE_ANSWERED, EDSGER_ANSWERED, GRACE_PUT_OFF, GRACE_MAILED, EDSGER_REFUSED),
+    *(FAILED, RAISED, GRACE_NOTED, EDSGER_NOTED),
+)
 
 
 def test_the_check_has_nothing_to_say_when_all_is_well() -> None:
@@ -173,6 +193,11 @@ def instead(old: Moment, new: Moment) -> Callable[[Sequence[Moment]], list[Momen
         (plus(replace(GRACE_MAILED, email=EDSGER.email)), "Edsger got 1 mails instead of 0"),
         (without(EDSGER_REFUSED), "Edsger's mail was refused 0 times instead of 1"),
         (plus(replace(GRACE_MAILED, email="x@y")), "there was a mail for x@y, who has not signed up"),
+        (without(GRACE_PUT_OFF), "Grace's mail was put off 0 times instead of 1"),
+        (plus(GRACE_PUT_OFF), "Grace's mail was put off 2 times instead of 1"),
+        (instead(GRACE_PUT_OFF, replace(GRACE_PUT_OFF, at=0.5)), "Grace's mail came before the response"),
+        (without(EDSGER_NOTED), "Edsger's sign-up was noted 0 times instead of 1"),
+        (plus(GRACE_NOTED), "Grace's sign-up was noted 2 times instead of 1"),
         (without(FAILED), "0 background tasks failed instead of 1"),
         (plus(FAILED), "2 background tasks failed instead of 1"),
         (without(RAISED), "Edsger's failure is not in the log"),
@@ -190,11 +215,13 @@ def test_the_timeline_shows_what_went_wrong_too() -> None:
         Unanswered(at=1, email="ada@example.org", reason="ReadTimeout"),
         HeldInVain(at=2, email="alan@example.org"),
         Refused(at=3, email="x@y", reply="550"),
+        PutOff(at=4, email="x@y", reply="421"),
     ]
     assert report(PEOPLE, shown, 0).splitlines() == [
         "  1000 ms  NOTHING   Ada        ReadTimeout",
         "  2000 ms  TOO EARLY Alan       a mail waited for the response, which did not come",
         "  3000 ms  refused   ?          550 for x@y",
+        "  4000 ms  put off   ?          421 for x@y",
     ]
 
 
@@ -224,7 +251,8 @@ def test_a_sign_up_adds_the_welcome_mail() -> None:
     module = module_with(modules=[ApplicationModule]).override_provider(BackgroundTasks, use_value=tasks)
     response = module.get_test_client().post("/accounts/", json=ADA)
     assert (response.status_code, response.json()) == (201, {"status": "signed up"})
-    tasks.one(module.get(Mailer).send_welcome, username="Ada", email="ada@example.org")
+    tasks.one(Mailer.send_welcome, username="Ada", email="ada@example.org")
+    tasks.one(audit, "Ada")
 
 
 @BOTH_WAYS

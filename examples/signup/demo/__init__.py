@@ -52,6 +52,7 @@ async def _run(application: str, patience: float) -> list[str]:
         refused = sum(person.refused for person in PEOPLE)
         print(
             f"All {len(PEOPLE)} responses were successes. {len(PEOPLE) - refused} mails are in the mailbox, each came "
-            f"after its response. {refused} was refused: its failure is in the log, and nobody else noticed."
+            f"after its response, one at the second try. {refused} was refused: its failure is in the log, and nobody "
+            "else noticed. The sign-ups are noted, also of the refused one."
         )
     return wrong

@@ -11,6 +11,7 @@ from examples.signup.demo.timeline import (
     Mailed,
     Moment,
     Personal,
+    PutOff,
     Refused,
     Unanswered,
 )
@@ -20,7 +21,8 @@ def problems(people: Sequence[Person], moments: Sequence[Moment]) -> list[str]:
     """Say in words what is missing, too much, or in the wrong order; nothing if all is well.
 
     Everybody has got one response, and it is a success. After it, and never before, one mail with the right
-    text is in the mailbox; or, for whom the mail server refuses, none is, and one failure is in the log.
+    text is in the mailbox, also if the mail server was busy at first; or, for whom it refuses, none is, and one failure
+    is in the log. The log notes each sign-up by the controller, whatever became of its mail.
     """
     found = [problem for person in people for problem in _about(person, moments)]
     return [*found, *_strangers(people, moments), *_log(people, moments)]
@@ -51,7 +53,7 @@ def _response(person: Person, own: Sequence[Personal]) -> Iterator[str]:
 
 def _order(person: Person, own: Sequence[Personal]) -> Iterator[str]:
     answered = min((moment.at for moment in own if isinstance(moment, Answered)), default=math.inf)
-    if any(isinstance(moment, Mailed | Refused) and moment.at < answered for moment in own):
+    if any(isinstance(moment, Mailed | Refused | PutOff) and moment.at < answered for moment in own):
         yield f"{person.name}'s mail came before the response"
     if any(isinstance(moment, HeldInVain) for moment in own):
         yield f"{person.name}'s mail was on its way before the response had been received"
@@ -62,6 +64,9 @@ def _mails(person: Person, own: Sequence[Personal]) -> Iterator[str]:
     refusals = [moment for moment in own if isinstance(moment, Refused)]
     if len(mails) != int(not person.refused):
         yield f"{person.name} got {len(mails)} mails instead of {int(not person.refused)}"
+    put_off = [moment for moment in own if isinstance(moment, PutOff)]
+    if len(put_off) != int(person.busy):
+        yield f"{person.name}'s mail was put off {len(put_off)} times instead of {int(person.busy)}"
     if len(refusals) != int(person.refused):
         yield f"{person.name}'s mail was refused {len(refusals)} times instead of {int(person.refused)}"
     for mail in mails:
@@ -92,6 +97,10 @@ def _log(people: Sequence[Person], moments: Sequence[Moment]) -> Iterator[str]:
     for person in refused:
         if not any(person.email in line for line in log):
             yield f"{person.name}'s failure is not in the log"
+    for person in people:
+        noted = log.count(f"WARNING signup.audit: {person.name} has signed up")
+        if noted != int(person.is_audited):
+            yield f"{person.name}'s sign-up was noted {noted} times instead of {int(person.is_audited)}"
     errors = [line for line in log if line.startswith(("ERROR", "CRITICAL"))]
     failures = [line for line in errors if line.startswith("ERROR bg_di: background task ")]
     if len(failures) != len(refused):

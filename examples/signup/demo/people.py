@@ -10,11 +10,18 @@ class Person:
     Attributes:
         path: where.
         refused: whether the mail server does not take mail for the address.
+        busy: whether it is busy at first, and takes that mail when it is tried again.
     """
 
     name: str
     path: str
     refused: bool = False
+    busy: bool = False
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether the application notes the sign-up: the function route does not."""
+        return self.path == "/accounts/"
 
     @property
     def email(self) -> str:
@@ -31,7 +38,8 @@ def _by_router(*names: str) -> list[Person]:
 
 
 PEOPLE = (
-    *_by_controller("Ada", "Alan", "Barbara", "Donald", "Frances", "Grace", "Hedy"),
+    *_by_controller("Ada", "Alan", "Barbara", "Donald", "Frances", "Grace"),
+    Person(name="Hedy", path="/accounts/", busy=True),
     Person(name="Edsger", path="/accounts/", refused=True),
     *_by_controller("Jean", "Katherine", "Ken", "Margaret", "Niklaus", "Radia", "Shafi"),
     *_by_router("Anita", "Dennis", "Karen", "Sophie", "Tony"),

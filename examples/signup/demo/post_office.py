@@ -14,7 +14,7 @@ from email.message import EmailMessage
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from examples.signup.demo.people import Person
-from examples.signup.demo.timeline import Answered, HeldInVain, Mailed, Moment, Refused, Timeline
+from examples.signup.demo.timeline import Answered, HeldInVain, Mailed, Moment, PutOff, Refused, Timeline
 
 
 class PostOffice:
@@ -28,6 +28,7 @@ class PostOffice:
 
     def __init__(self, people: Sequence[Person], timeline: Timeline, *, patience: float) -> None:
         self._refused = {person.email for person in people if person.refused}
+        self._busy = {person.email for person in people if person.busy}
         self._timeline = timeline
         self._patience = patience
 
@@ -42,6 +43,11 @@ class PostOffice:
         if not await self._timeline.until(answered, timeout=self._patience):
             self._timeline.add(HeldInVain(email=address))
             return "451 4.3.0 the sign-up has not been answered"
+        if address in self._busy:
+            self._busy.remove(address)
+            reply = "421 4.3.2 busy, try again later"
+            self._timeline.add(PutOff(email=address, reply=reply))
+            return reply
         if address in self._refused:
             reply = "550 5.1.1 no such mailbox"
             self._timeline.add(Refused(email=address, reply=reply))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from examples.signup.demo.people import Person
-from examples.signup.demo.timeline import Answered, HeldInVain, Logged, Mailed, Moment, Refused, Unanswered
+from examples.signup.demo.timeline import Answered, HeldInVain, Logged, Mailed, Moment, PutOff, Refused, Unanswered
 
 
 def report(people: Sequence[Person], moments: Sequence[Moment], since: float) -> str:
@@ -23,6 +23,8 @@ def _line(moment: Moment, people: dict[str, Person]) -> str:
             return f"mail      {_name(email, people):<10} {subject!r} in the mailbox of {email}"
         case Refused(email=email, reply=reply):
             return f"refused   {_name(email, people):<10} {reply} for {email}"
+        case PutOff(email=email, reply=reply):
+            return f"put off   {_name(email, people):<10} {reply} for {email}"
         case HeldInVain(email=email):
             return f"TOO EARLY {_name(email, people):<10} a mail waited for the response, which did not come"
         case Logged(line=line) if _is_worth_showing(line):

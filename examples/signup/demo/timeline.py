@@ -65,6 +65,13 @@ class Refused(Personal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PutOff(Personal):
+    """The mail server was busy and wants a mail to be tried again later."""
+
+    reply: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldInVain(Personal):
     """A mail has waited at the mail server for the response to the sign-up, and that did not come."""
 
