@@ -125,7 +125,7 @@ class RequestBackgroundTasks(BackgroundTasks, Origin):
             return within(self._named(running), partial(self.add_with, policy, func, args, kwargs))
         plan = self._add(origin, func, args, kwargs, policy)
         assert isinstance(plan, Plan), "a policy is given"
-        return plan
+        return plan.reference
 
     def _add(
         self,

@@ -12,7 +12,7 @@ from bg_di.protocols import Collection
 
 
 @dataclass(eq=False, kw_only=True)
-class Plan(TaskReference):
+class Plan:
     """One call that is more than a plain one.
 
     Attributes:
@@ -24,6 +24,7 @@ class Plan(TaskReference):
         collection: of the request that it belongs to.
         injector: that the adding code resolves from; None if nothing is needed.
         added_at: when it was added.
+        reference: stands for it outside, where it must not keep the request alive.
     """
 
     name: str
@@ -37,11 +38,12 @@ class Plan(TaskReference):
     injector: Any = None
     # An attempt keeps the timeout by itself.
     limit: None = None
+    reference: TaskReference = field(default_factory=TaskReference)
     added_at: datetime = field(default_factory=partial(datetime.now, UTC))
 
     def context(self, attempt: int) -> TaskContext:
         return TaskContext(
-            task_id=self.task_id,
+            task_id=self.reference.task_id,
             name=self.name,
             attempt=attempt,
             added_at=self.added_at,
