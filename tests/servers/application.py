@@ -1,11 +1,12 @@
 """The application that the servers run. What happens in it is directed by the stage that a request names."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
 from ellar.app import AppFactory
-from ellar.common import IHostContext, Module, ModuleRouter, exception_handler
+from ellar.common import IHostContext, Inject, Module, ModuleRouter, exception_handler
 from ellar.core import Config, ModuleBase
 from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.middleware import Middleware
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bg_di import BackgroundTasksModule
+from bg_di import INJECTED, BackgroundTasksModule, Retry, TaskContext, background_task
 from tests.servers import logs
 from tests.servers.failing import ERRORS, FAILING, HandledByApplication, HandledByModule, argument, message
 from tests.servers.stage import cue, cue_in_thread
@@ -118,6 +119,45 @@ async def adds_blocked(stage: str, tasks: BackgroundTasks) -> dict[str, str]:
     tasks.add_task(cue_in_thread, stage, "running")
     add_two(tasks, stage)
     return {}
+
+
+@background_task(name="slow", timeout=0.1)
+async def slow(stage: str) -> None:
+    await forever(stage)
+
+
+@background_task(name="flaky", retry=Retry(on=OSError, attempts=3, wait_initial=0.01, wait_max=0.05, wait_jitter=0))
+async def flaky(stage: str, context: Inject[TaskContext] = INJECTED) -> None:
+    await cue(stage, f"attempt {context.attempt}")
+    if context.attempt < 3:
+        raise OSError
+
+
+@background_task(name="waiting", retry=Retry(on=OSError, timeout=None, wait_initial=3000, wait_max=3000))
+async def waiting(stage: str) -> None:
+    await cue(stage, "running")
+    raise OSError
+
+
+@background_task(name="cleaning")
+async def cleaning(stage: str, stack: Inject[AsyncExitStack] = INJECTED) -> None:
+    stack.push_async_callback(cue, stage, "clean")
+    await forever(stage)
+
+
+POLICIES: dict[str, Any] = {"slow": slow, "flaky": flaky, "waiting": waiting, "cleaning": cleaning}
+
+
+@router.get("/{stage}/declared/{name}")
+async def adds_declared(stage: str, name: str, tasks: BackgroundTasks) -> dict[str, str]:
+    tasks.add_task(POLICIES[name], stage)
+    tasks.add_task(declared_always, stage)
+    return {}
+
+
+@background_task(when="always")
+async def declared_always(stage: str) -> None:
+    await cue(stage, "always")
 
 
 @Module(routers=[router])
