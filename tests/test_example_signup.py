@@ -236,7 +236,9 @@ class KeepingMailer(Mailer):
         super().__init__(settings, tasks)
         self.sent: list[tuple[str, str]] = []
 
-    async def send_welcome(self, username: str, email: str) -> None:
+    async def send_welcome(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, username: str, email: str
+    ) -> None:
         self.sent.append((username, email))
 
 
