@@ -24,7 +24,7 @@ def count() -> list[Ratio]:
 def measure() -> list[Ratio]:
     """Measure everything and write it down."""
     growing = [Subject(stack, tasks) for stack in ("bg_di", "ellar") for tasks in (0, *TASKS_A_REQUEST)]
-    shown = [*growing, Subject("starlette", 100)]
+    shown = list(dict.fromkeys([*growing, *subjects_of(INSTRUCTIONS)]))
     beside = [Subject("fastapi", 0), Subject("fastapi", 100)] if has_fastapi() else []
     results = report.Results(
         counts=counted([*shown, *beside], layouts=8),
