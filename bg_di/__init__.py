@@ -7,19 +7,25 @@ from bg_di.declare import INJECTED, background_task
 from bg_di.errors import BackgroundTaskError, BackgroundTasksUnavailable
 from bg_di.failure import TaskErrorHandler, TaskFailure
 from bg_di.module import BackgroundTasksModule
+from bg_di.monitor import BackgroundTasksMonitor
+from bg_di.observer import TaskObserver
 from bg_di.outside import collect_background_tasks
 from bg_di.policy import Retry
+from bg_di.record import TaskRecord
 
 __all__ = [
     "INJECTED",
     "BackgroundTaskError",
     "BackgroundTasks",
     "BackgroundTasksModule",
+    "BackgroundTasksMonitor",
     "BackgroundTasksUnavailable",
     "Retry",
     "TaskContext",
     "TaskErrorHandler",
     "TaskFailure",
+    "TaskObserver",
+    "TaskRecord",
     "TaskReference",
     "background_task",
     "collect_background_tasks",

@@ -1,6 +1,5 @@
 """Run what is more than a plain call: with its dependencies, its timeout and its retries, each attempt for itself."""
 
-import inspect
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -10,9 +9,10 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
-from bg_di.binding import bind, name_of
+from bg_di.binding import bind, is_async, name_of
 from bg_di.declare import INJECTED, Declaration, declared, refuse_timeout_of_sync
 from bg_di.dependencies import missing, needs_of
+from bg_di.observer import Observers
 from bg_di.plan import Plan
 from bg_di.policy import DEFAULT, Retry
 from bg_di.protocols import Collection, Container
@@ -27,11 +27,13 @@ class Attempts:
     Args:
         threads: where sync functions run.
         container: supplies services and dependencies.
+        observers: of each task and each attempt. If there are any, no call is a plain one.
     """
 
-    def __init__(self, threads: Threads, container: Container) -> None:
+    def __init__(self, threads: Threads, container: Container, observers: Observers) -> None:
         self._threads = threads
         self._container = container
+        self._observers = observers
         self._needs: WeakKeyDictionary[Callable[..., Any], Mapping[str, Any]] = WeakKeyDictionary()
 
     def plan(
@@ -59,12 +61,13 @@ class Attempts:
         """
         func, args, kwargs = _unfolded(func, args, kwargs)
         declaration = declared(func)
-        if declaration is None and policy is None:
+        plain = policy is None and not self._observers
+        if declaration is None and plain:
             return None
         wanted = (DEFAULT if declaration is None else declaration.policy).changed(policy or {})
         needs = {} if declaration is None else self._needs_of(func)
         service = None if declaration is None else declaration.service
-        if policy is None and wanted.retry is None and not needs and service is None:
+        if plain and wanted.retry is None and not needs and service is None:
             return None if wanted == DEFAULT else declaration
         refuse_timeout_of_sync(func, wanted)
         kwargs = {name: value for name, value in kwargs.items() if value is not INJECTED}
@@ -87,12 +90,13 @@ class Attempts:
 
     async def perform(self, plan: Plan) -> None:
         """Run a planned task to its end, with all its attempts."""
-        if plan.policy.retry is None:
-            await self._attempt(plan, 1)
-            return
-        async for attempt in _attempts(plan.policy.retry):
-            with attempt:
-                await self._isolated(plan, attempt.num)
+        with self._observers.around_task(plan):
+            if plan.policy.retry is None:
+                await self._attempt(plan, 1)
+                return
+            async for attempt in _attempts(plan.policy.retry):
+                with attempt:
+                    await self._isolated(plan, attempt.num)
 
     def _needs_of(self, func: Any) -> Mapping[str, Any]:
         function = getattr(func, "__func__", func)
@@ -112,6 +116,11 @@ class Attempts:
             raise
 
     async def _attempt(self, plan: Plan, number: int) -> None:
+        plan.attempt = number
+        with self._observers.around_attempt(plan):
+            await self._once(plan, number)
+
+    async def _once(self, plan: Plan, number: int) -> None:
         if plan.injector is None:
             with _limited(plan):
                 await self._call(plan.func, plan.args, plan.kwargs)
@@ -124,7 +133,7 @@ class Attempts:
                 await self._call(func, plan.args, {**plan.kwargs, **supplied})
 
     async def _call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        if inspect.iscoroutinefunction(func):
+        if is_async(func):
             await func(*args, **kwargs)
         else:
             await self._threads.call(partial(func, *args, **kwargs))

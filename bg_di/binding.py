@@ -29,9 +29,8 @@ def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, A
     """
     if type(func) is not FunctionType:
         _refuse_other_than_functions(func)
-    code = getattr(_called(func), "__code__", None)
-    if code is None or not code.co_flags & inspect.CO_COROUTINE:
-        _refuse_generator(func, code)
+    if not is_async(func):
+        _refuse_generator(func)
         _check_arguments(func, args, kwargs)
         return None
     try:
@@ -39,6 +38,16 @@ def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, A
     except TypeError as error:
         refuse_arguments(func, error)
     return coroutine
+
+
+def is_async(func: Any) -> bool:
+    """Whether calling `func` only makes a coroutine: it is an ``async def``, or a partial or method of one, say."""
+    return bool(_flags(func) & inspect.CO_COROUTINE)
+
+
+def _flags(func: Any) -> int:
+    code = getattr(_called(func), "__code__", None)
+    return 0 if code is None else code.co_flags
 
 
 def _called(func: Any) -> object:
@@ -70,8 +79,8 @@ def _refuse_other_than_functions(func: object) -> None:
         raise TypeError(f"add_task() takes a function and its arguments, not {type(func).__name__!r}: pass a callable")
 
 
-def _refuse_generator(func: object, code: Any) -> None:
-    flags = 0 if code is None else code.co_flags
+def _refuse_generator(func: object) -> None:
+    flags = _flags(func)
     if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR) and not flags & inspect.CO_ITERABLE_COROUTINE:
         raise TypeError(
             f"add_task() cannot run the generator function {name_of(func)}: nobody would iterate it; "

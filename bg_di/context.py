@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from uuid import uuid4
 
 
@@ -29,7 +28,16 @@ class TaskContext:
 class TaskReference:
     """Stands for one task that was added."""
 
-    @cached_property
+    _task_id: str | None = None
+
+    @property
     def task_id(self) -> str:
         """The task's own; made when it is first asked for."""
-        return uuid4().hex
+        if self._task_id is None:
+            # Threads may be the first to ask at once.
+            self.__dict__.setdefault("_task_id", uuid4().hex)
+        return self._task_id  # type: ignore[return-value]  # set now
+
+    def has(self, task_id: str) -> bool:
+        """Whether somebody has asked for the id, and was given this one."""
+        return self._task_id == task_id

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial, update_wrapper
 from types import FunctionType, MethodType
-from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary, ref
 
 from bg_di.binding import MARK, name_of
@@ -54,6 +54,8 @@ class Declaration:
     name: str
     policy: Policy
     service: type | None = None
+    # A call of which no more is to be known is run by the collection itself.
+    is_plain: ClassVar = True
 
     @property
     def limit(self) -> float | None:

@@ -1,8 +1,10 @@
 """Every line that bg_di logs, on the logger ``bg_di``. None carries a task's arguments."""
 
 import logging
+from collections.abc import Callable
 
 from bg_di.failure import TaskErrorHandler, TaskFailure
+from bg_di.record import NotRun
 from bg_di.task import Task
 
 logger = logging.getLogger("bg_di")
@@ -31,20 +33,19 @@ def error_handler_failed(failure: TaskFailure) -> None:
     )
 
 
-def dropped(task: Task, reason: str) -> None:
-    _about(logging.WARNING, task, "was dropped: %s", reason)
+def not_run(task: Task, state: NotRun, reason: str) -> None:
+    if state == "cancelled":
+        _about(logging.ERROR, task, "never started: %s", reason)
+    else:
+        _about(logging.WARNING, task, f"was {state}: %s", reason)
 
 
-def skipped(task: Task, failed: str) -> None:
-    _about(logging.WARNING, task, "was skipped: %s failed before it and on_error is 'stop'", failed)
+def cancelled(task: Task) -> None:
+    _about(logging.INFO, task, "was cancelled before it started, by BackgroundTasksMonitor.cancel()")
 
 
-def cut_off(task: Task, by: BaseException) -> None:
-    _about(logging.ERROR, task, "was cut off while it ran: its request was ended by %s", type(by).__name__)
-
-
-def never_started(task: Task, by: str) -> None:
-    _about(logging.ERROR, task, "never started: its request was ended by %s", by)
+def cut_off(task: Task, reason: str) -> None:
+    _about(logging.ERROR, task, "was cut off while it ran: %s", reason)
 
 
 def awaited(task: Task) -> None:
@@ -57,6 +58,10 @@ def clean_up_took_too_long(name: str, seconds: float) -> None:
 
 def clean_up_broken(name: str) -> None:
     logger.error("what background task %s cleans up was broken off: it was cancelled once more meanwhile", name)
+
+
+def observer_failed(hook: Callable[..., object]) -> None:
+    logger.exception("the observer %s failed; the task goes on", getattr(hook, "__qualname__", hook))
 
 
 def module_middleware(modules: list[str]) -> None:

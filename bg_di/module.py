@@ -14,14 +14,17 @@ from ellar.reflect import reflect
 from bg_di import log
 from bg_di.attempts import Attempts
 from bg_di.edge.container import EllarContainer, bind_attempt_keys
-from bg_di.edge.injector import injector_here
+from bg_di.edge.injector import built, injector_here
 from bg_di.edge.interceptor import wrap_interceptors_consumer
 from bg_di.edge.middleware import BackgroundTasksMiddleware
 from bg_di.edge.overrides import find_overrides, restore_falsy_value
 from bg_di.edge.routes import own_routes
 from bg_di.edge.scope import bind_collection
 from bg_di.failure import TaskErrorHandler
+from bg_di.ledger import Ledger
 from bg_di.log import LoggingTaskErrorHandler
+from bg_di.monitor import BackgroundTasksMonitor
+from bg_di.observer import Observers
 from bg_di.options import Options
 from bg_di.runner import Runner
 from bg_di.threads import Threads
@@ -89,14 +92,20 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         options: Options = module_ref.get(Options)
         root = cast(ModuleRefBase, module_ref.tree_manager.get_app_module())
         threads = Threads(options.max_threads)
+        observers = Observers()
         runner = Runner(
             threads=threads,
-            attempts=Attempts(threads, EllarContainer(root.container.injector)),
+            attempts=Attempts(threads, EllarContainer(root.container.injector), observers),
+            ledger=Ledger(options.history),
+            observers=observers,
             error_handler=lambda: injector_here(root.container.injector).get(TaskErrorHandler),
             stop_on_error=options.on_error == "stop",
         )
         module_ref.add_provider(ProviderConfig(Runner, use_value=runner))
         bind_collection(root, runner)
+        if BackgroundTasksMonitor not in root.providers:
+            monitor = BackgroundTasksMonitor(runner.ledger)
+            root.add_provider(ProviderConfig(BackgroundTasksMonitor, use_value=monitor))
         bind_attempt_keys(root)
         if TaskErrorHandler not in root.providers:
             root.add_provider(ProviderConfig(TaskErrorHandler, use_class=LoggingTaskErrorHandler))
@@ -105,7 +114,9 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         """Put the outermost frame and the interceptor around the application, once everything else is in place."""
         own = app.injector.get_module(type(self))
         assert own is not None, "Ellar calls this for modules of the application"
-        run_inside = own.get(Options).run_after == "response"
+        options, runner = own.get(Options), own.get(Runner)
+        run_inside = options.run_after == "response"
+        runner.observers.watch(built(app.injector, observer) for observer in options.observers)
         modules = [cast(ModuleRefBase, data.value) for data in app.injector.tree_manager.modules.values()]
         for module in modules:
             restore_falsy_value(module, TaskErrorHandler)
@@ -114,7 +125,7 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         frame = Middleware(
             BackgroundTasksMiddleware,
             application=app,
-            runner=own.get(Runner),
+            runner=runner,
             run_inside=run_inside,
             overrides=overrides,
         )

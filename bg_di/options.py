@@ -3,10 +3,18 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from bg_di.errors import InvalidOptions
+from bg_di.observer import TaskObserver
+
+
+def _observers(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    for each in given:
+        if not isinstance(each, TaskObserver) and not (isinstance(each, type) and issubclass(each, TaskObserver)):
+            raise ValueError(f"{each!r} is no TaskObserver: give classes that derive from it, or instances")
+    return given
 
 
 class Options(BaseModel):
@@ -17,6 +25,8 @@ class Options(BaseModel):
             middleware stack.
         on_error: whether a failing task ends the rest of its request (``"stop"``) or not (``"continue"``).
         max_threads: threads for sync tasks, apart from those of sync handlers; at least 1.
+        observers: what hears of the tasks: `TaskObserver` classes, which the container builds, or instances.
+        history: how many ended tasks `BackgroundTasksMonitor` remembers; 0 for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -24,6 +34,8 @@ class Options(BaseModel):
     run_after: Literal["response", "request"] = "response"
     on_error: Literal["stop", "continue"] = "stop"
     max_threads: Annotated[int, Field(ge=1)] = 40
+    observers: Annotated[tuple[Any, ...], Field(strict=False), AfterValidator(_observers)] = ()
+    history: Annotated[int, Field(ge=0)] = 1000
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:

@@ -38,18 +38,20 @@ async def collect_background_tasks(app: App) -> AsyncGenerator[BackgroundTasks]:
             "collect_background_tasks() got an application without background tasks: declare BackgroundTasksModule "
             "in its root module"
         )
-    tasks = RequestBackgroundTasks(module.get(Runner), _SCOPE)
+    runner = module.get(Runner)
+    tasks = RequestBackgroundTasks(runner, _SCOPE)
     block = Origin(tasks)
     token = enter_origin(block)
-    try:
-        yield app.injector.get(BackgroundTasks)
-    except Exception as error:
-        block.failure = f"its block failed with {type(error).__name__}"
-        raise
-    except BaseException as error:
-        tasks.cut_off(error)
-        raise
-    finally:
-        leave_origin(token)
-        tasks.ending = True
-        await tasks.drain()
+    with runner.ledger.open(tasks):
+        try:
+            yield app.injector.get(BackgroundTasks)
+        except Exception as error:
+            block.failure = f"its block failed with {type(error).__name__}"
+            raise
+        except BaseException as error:
+            tasks.cut_off(error)
+            raise
+        finally:
+            leave_origin(token)
+            tasks.ending = True
+            await tasks.drain()

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+from time import time
+from typing import Any, ClassVar
 
 from bg_di.context import TaskContext, TaskReference
 from bg_di.policy import Policy
 from bg_di.protocols import Collection
+from bg_di.record import State, TaskRecord
 
 
 @dataclass(eq=False, kw_only=True)
@@ -23,7 +24,8 @@ class Plan:
         needs: the other parameters that the container fills, by name.
         collection: of the request that it belongs to.
         injector: that the adding code resolves from; None if nothing is needed.
-        added_at: when it was added.
+        attempt: that runs or ran last; 0 before the first.
+        added_at: when it was added, in seconds since the epoch.
         reference: stands for it outside, where it must not keep the request alive.
     """
 
@@ -37,16 +39,31 @@ class Plan:
     collection: Collection
     injector: Any = None
     # An attempt keeps the timeout by itself.
-    limit: None = None
+    limit: ClassVar[None] = None
+    is_plain: ClassVar = False
+    attempt: int = 0
     reference: TaskReference = field(default_factory=TaskReference)
-    added_at: datetime = field(default_factory=partial(datetime.now, UTC))
+    added_at: float = field(default_factory=time)
 
     def context(self, attempt: int) -> TaskContext:
         return TaskContext(
             task_id=self.reference.task_id,
             name=self.name,
             attempt=attempt,
-            added_at=self.added_at,
+            added_at=datetime.fromtimestamp(self.added_at, UTC),
             method=self.collection.method,
             path=self.collection.path,
+        )
+
+    def record(self, state: State, reason: str | None = None) -> TaskRecord:
+        """What is told of it now."""
+        return TaskRecord(
+            task_id=self.reference.task_id,
+            name=self.name,
+            method=self.collection.method,
+            path=self.collection.path,
+            state=state,
+            since=datetime.now(UTC),
+            attempt=self.attempt,
+            reason=reason,
         )

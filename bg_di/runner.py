@@ -1,32 +1,31 @@
-"""What runs in one application, and who hears when it fails."""
+"""What runs in one application, and who hears how it ends."""
 
 from collections.abc import Callable
 from contextvars import Context
-from typing import Protocol
 
-import anyio
 from anyio.lowlevel import checkpoint
 
 from bg_di import log
 from bg_di.attempts import Attempts
+from bg_di.errors import TaskTimedOut
 from bg_di.failure import TaskErrorHandler, TaskFailure
-from bg_di.steps import is_failure, pending_cancellations
-from bg_di.task import Task
+from bg_di.ledger import Ledger
+from bg_di.observer import Event, Observers
+from bg_di.plan import Plan
+from bg_di.record import NotRun, State
+from bg_di.steps import in_words, is_failure, pending_cancellations
+from bg_di.task import Task, Waiting
 from bg_di.threads import Threads
 
 
-class Draining(Protocol):
-    """What is known here of a collection whose tasks run."""
-
-    def name_what_is_left(self) -> None: ...
-
-
 class Runner:
-    """Runs the tasks of one application, and reports those that fail.
+    """Runs the tasks of one application, notes how they end, and reports those that fail.
 
     Args:
         threads: where sync tasks run.
         attempts: performs the tasks that are more than a plain call.
+        ledger: takes what goes on.
+        observers: hear what goes on.
         error_handler: gives the handler that hears of failing tasks, from the container.
         stop_on_error: whether a failing task ends the rest of its request.
     """
@@ -36,21 +35,17 @@ class Runner:
         *,
         threads: Threads,
         attempts: Attempts,
+        ledger: Ledger,
+        observers: Observers,
         error_handler: Callable[[], TaskErrorHandler],
         stop_on_error: bool,
     ) -> None:
         self.threads = threads
         self.attempts = attempts
+        self.ledger = ledger
+        self.observers = observers
         self.stop_on_error = stop_on_error
         self._error_handler = error_handler
-        self.draining: set[Draining] = set()
-        self._idle: anyio.Event | None = None
-
-    def drained(self, collection: Draining) -> None:
-        """Know that the tasks of a request do not run any more."""
-        self.draining.discard(collection)
-        if self._idle is not None and not self.draining:
-            self._idle.set()
 
     async def finish(self) -> None:
         """Wait for what runs when the server shuts down and has neither awaited nor cancelled it, as granian does.
@@ -58,12 +53,43 @@ class Runner:
         It is named first: the server may kill the process instead of waiting.
         """
         await checkpoint()  # what the server has cancelled is named as cut off
-        if not self.draining:
-            return
-        for collection in self.draining:
-            collection.name_what_is_left()
-        self._idle = anyio.Event()
-        await self._idle.wait()
+        draining = self.ledger.draining()
+        for collection in draining:
+            for call, _, _ in collection.at_work():
+                log.awaited(Task(call))
+        while draining:
+            await draining[0].wait()
+            draining = self.ledger.draining()
+
+    def added(self, call: Waiting) -> None:
+        """Say that a call was added."""
+        self._tell("added", call, "waiting")
+
+    def released(self, call: Waiting) -> None:
+        """Say that a call is run next."""
+        self._tell("released", call, "waiting")
+
+    def not_run(self, call: Waiting, state: NotRun, reason: str) -> None:
+        """Say that a call is not run, and why."""
+        log.not_run(Task(call), state, reason)
+        self._not_run(call, state, reason)
+
+    def cancelled(self, call: Waiting) -> None:
+        """Say that somebody wished that a call is not run."""
+        log.cancelled(Task(call))
+        self._not_run(call, "cancelled", "BackgroundTasksMonitor.cancel() was called")
+
+    def cut_off(self, call: Waiting, reason: str) -> None:
+        """Say that a call did not run to its end, and why."""
+        log.cut_off(Task(call), reason)
+        self.ledger.note(call, "cancelled", reason)
+
+    async def failed(self, call: Waiting, task: Task, error: BaseException) -> None:
+        """Say that a call has failed."""
+        self.ledger.note(call, "timed_out" if isinstance(error, TaskTimedOut) else "failed", in_words(error))
+        where = task.collection
+        failure = TaskFailure(error=error, name=task.name, method=where.method, path=where.path, task=task)
+        await self.report(failure, call[1])
 
     async def report(self, failure: TaskFailure, context: Context | None = None) -> None:
         """Hand a failure to the error handler that the container has for `context`; what that raises is logged."""
@@ -76,8 +102,11 @@ class Runner:
                 raise
             log.error_handler_failed(failure)
 
+    def _not_run(self, call: Waiting, state: NotRun, reason: str) -> None:
+        self.ledger.note(call, state, reason, ran=False)
+        self._tell(state, call, state, reason)
 
-def failure_of(task: Task, error: BaseException) -> TaskFailure:
-    """What a task that raised is reported as."""
-    where = task.collection
-    return TaskFailure(error=error, name=task.name, method=where.method, path=where.path, task=task)
+    def _tell(self, kind: Event, call: Waiting, state: State, reason: str | None = None) -> None:
+        plan = call[6]
+        if isinstance(plan, Plan):
+            self.observers.event(kind, plan, state, reason)

@@ -1,12 +1,15 @@
 """Step a coroutine in a context of its own, and tell whose an error is."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Coroutine, Generator
 from contextvars import Context
 from types import coroutine
 from typing import Any, Final
 
 import anyio
+
+from bg_di.errors import TaskTimedOut
 
 DONE: Final = object()
 
@@ -48,7 +51,7 @@ async def limited(rest: Awaitable[None], seconds: float, name: str) -> None:
     It is no cancel scope of anyio: these must nest, and the code may have opened one and not left it yet.
 
     Raises:
-        TimeoutError: naming the task.
+        TaskTimedOut: naming the task.
     """
     limit = asyncio.timeout(seconds)
     try:
@@ -68,9 +71,9 @@ async def run_limited(context: Context, call: Coroutine[Any, Any, Any], seconds:
         raise timed_out(name, seconds)
 
 
-def timed_out(name: str, seconds: float) -> TimeoutError:
+def timed_out(name: str, seconds: float) -> TaskTimedOut:
     """The error of a task that took too long."""
-    return TimeoutError(f"{name} took longer than its timeout of {seconds} seconds")
+    return TaskTimedOut(f"{name} took longer than its timeout of {seconds} seconds")
 
 
 def pending_cancellations() -> int:
@@ -102,3 +105,8 @@ def is_failure(error: BaseException, cancellations: int | None) -> bool:
     if isinstance(error, asyncio.CancelledError):
         return cancellations is None or pending_cancellations() <= cancellations
     return isinstance(error, Exception)
+
+
+def in_words(error: BaseException) -> str:
+    """The type and the text of an error, also of one whose text cannot be made."""
+    return traceback.format_exception_only(error)[-1].strip()

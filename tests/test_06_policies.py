@@ -191,7 +191,7 @@ async def test_a_task_that_takes_too_long_is_ended(limit: Any, log: Log) -> None
 
     await request(application(adding(lambda tasks: tasks.add_task(slow))), "/")
     assert events == ["clean"]
-    assert "TimeoutError: slow took longer than its timeout of 30" in log.text
+    assert "bg_di.errors.TaskTimedOut: slow took longer than its timeout of 30" in log.text
 
 
 async def test_a_task_within_its_timeout_succeeds() -> None:
@@ -236,7 +236,7 @@ async def test_a_task_without_dependencies_is_ended_too(limit: Any, log: Log) ->
 
     await request(application(adding(add), tasks=BackgroundTasksModule.setup(on_error="continue")), "/")
     assert ran == ["29", "next"]
-    assert "TimeoutError: slow took longer than its timeout of 30" in log.text
+    assert "bg_di.errors.TaskTimedOut: slow took longer than its timeout of 30" in log.text
     assert "TimeoutError: its own" in log.text
 
 

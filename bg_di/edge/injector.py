@@ -1,7 +1,10 @@
 """Which injector the running code resolves from."""
 
+from typing import Any
+
 from ellar.core.execution_context.injector import _injector_context_var
 from ellar.di import EllarInjector
+from injector import UnsatisfiedRequirement
 
 
 def injector_here(root: EllarInjector) -> EllarInjector:
@@ -14,3 +17,13 @@ def injector_here(root: EllarInjector) -> EllarInjector:
     injector = _injector_context_var.get()
     # Its default is a bare object.
     return injector if getattr(injector, "tree_manager", None) is root.tree_manager else root
+
+
+def built(injector: EllarInjector, given: Any) -> Any:
+    """An instance of what is given as a class, as it is bound, else with what its constructor asks for."""
+    if not isinstance(given, type):
+        return given
+    try:
+        return injector.get(given)
+    except UnsatisfiedRequirement:
+        return injector.create_object(given)

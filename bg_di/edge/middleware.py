@@ -10,7 +10,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from bg_di.collection import NOTHING, RequestBackgroundTasks
+from bg_di.collection import RequestBackgroundTasks
+from bg_di.drain import NOTHING
 from bg_di.edge.own_background import failed_background
 from bg_di.runner import Runner
 from bg_di.task import Origin, enter_origin, leave_origin
@@ -169,6 +170,8 @@ class BackgroundTasksMiddleware:
         if self.overrides is not None:
             tasks.substitute = self.overrides.substitute
         token = enter_origin(tasks)
+        collections = self.runner.ledger.collections
+        collections.add(tasks)
         try:
             try:
                 app = self.app
@@ -185,6 +188,7 @@ class BackgroundTasksMiddleware:
                 if tasks.over():
                     await tasks.drain()
         finally:
+            collections.discard(tasks)
             leave_origin(token)
 
     def _receive_after_the_tasks(self, receive: Receive) -> Receive:

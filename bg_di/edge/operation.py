@@ -74,20 +74,28 @@ class AttachedOperation:
 
 def _with_tasks(operation: Any) -> Any:
     resolvers = operation.endpoint_parameter_model.get_route_models()
-    if not any(map(_asks_for_the_collection, resolvers)):
+    asking = [resolver for resolver in resolvers if _asks_for_the_collection(resolver)]
+    if not asking:
         return operation
     copied = copy.copy(operation)
     copied.endpoint_parameter_model = copy.copy(operation.endpoint_parameter_model)
     copied.endpoint_parameter_model._route_models = [  # noqa: SLF001  # there is no public way to set them
-        CurrentTasksParameter()(resolver.parameter_name, resolver.type_annotation)
-        if _asks_for_the_collection(resolver)
-        else resolver
-        for resolver in resolvers
+        resolver for resolver in resolvers if resolver not in asking
     ]
+    parameters = [(resolver.parameter_name, resolver.type_annotation) for resolver in asking]
+    run = copied.run
+
+    def run_with_tasks(context: Any, kwargs: dict[str, Any]) -> Any:
+        # Another resolver in Ellar's loop would cost twice as much.
+        for name, key in parameters:
+            kwargs[name] = current_tasks(key)
+        return run(context, kwargs)
+
+    copied.run = run_with_tasks
     return copied
 
 
 def _asks_for_the_collection(resolver: Any) -> bool:
     if type(resolver) is ProviderParameterInjector:
         return resolver.data in KEYS
-    return type(resolver) is BackgroundTasksParameter
+    return type(resolver) in {BackgroundTasksParameter, CurrentTasksParameter}

@@ -1,0 +1,240 @@
+"""What waits in one request, and how it is run: in order, each task in its own context, until nothing waits."""
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from threading import Lock
+from time import time
+from typing import Any, Final
+
+import anyio
+
+from bg_di.ledger import SUCCEEDED
+from bg_di.plan import Plan
+from bg_di.record import NotRun, State
+from bg_di.runner import Runner
+from bg_di.steps import DONE, is_failure, limited, on_asyncio, pending_cancellations, resumed, run_limited
+from bg_di.task import Origin, Task, Waiting, enter_origin
+
+WEBSOCKET: Final = "WEBSOCKET"
+NOTHING: Final = object()
+# Threads of one task may be the first to add something at once.
+_NAMING: Final = Lock()
+
+
+class Drain(Origin):
+    """Runs the tasks of one collection, when their time has come.
+
+    Attributes:
+        waiting: what has not started, in order.
+        ending: whether the connection is over, so that what is added is refused once nothing waits any more.
+    """
+
+    waiting: deque[Waiting]
+    ending: bool
+    _runner: Runner
+    _scope: Mapping[str, Any]
+    # The function that was added last, while nothing has happened that would change how it is to be added.
+    _plain: Any
+    # Since when plain calls wait.
+    _since = 0.0
+    # What runs; and what has suspended last, and when.
+    _running: Waiting | None
+    _seen: tuple[Coroutine[Any, Any, Any] | None, float] = None, 0.0
+    _task: tuple[Waiting, Task] | None = None
+    # An event, if somebody waits for the end.
+    _draining: bool | anyio.Event
+    # How what is left ends, and why, if it is not to run; and whether not even what runs always.
+    _stopped: tuple[NotRun, str] | None
+    _given_up = False
+    _ended: bool
+
+    @property
+    def method(self) -> str:
+        """The request's method; ``"WEBSOCKET"`` for a connection."""
+        return str(self._scope.get("method", WEBSOCKET))
+
+    @property
+    def path(self) -> str:
+        """The path of the request."""
+        return str(self._scope["path"])
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether its tasks are being run."""
+        return bool(self._draining)
+
+    # One coroutine for all tasks of a request: another one for each would cost as much as the task.
+    async def drain(self, undecided: list[Waiting] | None = None) -> None:  # noqa: C901
+        """Run what waits, and what that adds, in order, until nothing does.
+
+        Args:
+            undecided: takes what runs only if what added it fails, while that is not known; None if it is.
+
+        Raises:
+            BaseException: the cancellation of the request, or a request to exit. What was cut off and what never
+                started is named.
+        """
+        if self._draining:
+            return
+        self._draining = True
+        waiting, runner = self.waiting, self._runner
+        stop_on_error, ledger = runner.stop_on_error, runner.ledger
+        asked = ledger.asked
+        # What runs without suspending, one after another, is noted as a row.
+        row: list[Callable[..., Any] | str] = []
+        last: object = NOTHING
+        name: Callable[..., Any] | str = ""
+        try:
+            while waiting or self._last_look():
+                call = waiting.popleft()
+                coroutine, context, origin, func, _, _, plan = call
+                if (self._stopped or origin.failure or plan) and not self._starts(call, undecided, row):
+                    continue
+                self._running = call
+                # What is added where this task was, while it runs, is taken for its own. Only if what is behind it may
+                # run although it fails does its context have to tell it from what else goes on there.
+                if not stop_on_error:
+                    context.run(enter_origin, self._named(call))
+                cancellations = None
+                try:
+                    if plan is not None and plan.limit is not None and not on_asyncio():
+                        cancellations = self._suspended(coroutine)
+                        await run_limited(context, coroutine, plan.limit, plan.name)
+                    else:
+                        # Most tasks never suspend: one call then is all of it. A coroutine around it would add as much
+                        # as half of what the task costs from `add_task` to its end.
+                        steps = coroutine.__await__()
+                        yielded = context.run(next, steps, DONE)
+                        if yielded is not DONE:
+                            cancellations = self._suspended(coroutine)
+                            rest = resumed(context, steps, yielded)
+                            await (rest if plan is None or plan.limit is None else limited(rest, plan.limit, plan.name))
+                        elif (plan is None or plan.is_plain) and not asked:
+                            if func is not last:
+                                last = func
+                                name = func if func in ledger.kept else ledger.keep(func)
+                            row.append(name)
+                            continue
+                    self._note(row)
+                    ledger.note(call, "succeeded")
+                except BaseException as error:
+                    self._note(row)
+                    if not is_failure(error, cancellations):
+                        runner.cut_off(call, _ended_by(error))
+                        raise
+                    await self._fail(call, error)
+        except BaseException as error:
+            self._abandon(error)
+            raise
+        finally:
+            if row:
+                scope = self._scope
+                ledger.ended.append((row, scope.get("method", WEBSOCKET), scope["path"], time(), SUCCEEDED))
+            self._running = self._task = None
+            self._plain = NOTHING
+            awaited, self._draining = self._draining, False
+            if isinstance(awaited, anyio.Event):
+                awaited.set()
+
+    def _note(self, row: list[Callable[..., Any] | str]) -> None:
+        if row:
+            self._runner.ledger.ended.append((row.copy(), self.method, self.path, time(), SUCCEEDED))
+            row.clear()
+
+    def at_work(self) -> Iterator[tuple[Waiting, State, float]]:
+        """What runs and what waits, and since when."""
+        running, (seen, since) = self._running, self._seen
+        if running is not None:
+            yield running, "running", since if seen is running[0] else time()
+        for call in tuple(self.waiting):
+            plan = call[6]
+            yield call, "waiting", plan.added_at if isinstance(plan, Plan) else self._since
+
+    def withdraw(self, call: Waiting) -> bool:
+        """Do not run a call; return whether that was still to be had."""
+        try:
+            self.waiting.remove(call)
+        except ValueError:
+            return False
+        call[0].close()
+        return True
+
+    def cancel(self, call: Waiting) -> bool:
+        """Do not run a call, as somebody wishes; return whether it was still waiting."""
+        withdrawn = self.withdraw(call)
+        if withdrawn:
+            self._runner.cancelled(call)
+        return withdrawn
+
+    async def wait(self) -> None:
+        """Wait until what runs has ended, and what is behind it."""
+        if self._draining is True:
+            self._draining = anyio.Event()
+        if isinstance(self._draining, anyio.Event):
+            await self._draining.wait()
+
+    def cut_off(self, by: BaseException) -> None:
+        """The connection has been given up: name what waits, and what is still added to it."""
+        self._given_up = True
+        self._stopped = "cancelled", _ended_by(by)
+        self._abandon(by)
+
+    def _abandon(self, by: BaseException) -> None:
+        while self.waiting:
+            self._end_unrun(self.waiting.popleft(), "cancelled", _ended_by(by))
+
+    def _end_unrun(self, call: Waiting, state: NotRun, reason: str) -> None:
+        call[0].close()
+        self._runner.not_run(call, state, reason)
+
+    def _starts(self, call: Waiting, undecided: list[Waiting] | None, row: list[Any]) -> bool:
+        """Whether it is the turn of a call that something is to be said of; if not, say it."""
+        _, _, origin, _, _, _, plan = call
+        when = "success" if plan is None else plan.policy.when
+        if when == "failure" and undecided is not None and not isinstance(origin, Task):
+            undecided.append(call)
+            return False
+        if when == "success" and origin.failure is not None:
+            end: tuple[NotRun, str] = "dropped", origin.failure
+        elif when == "failure" and origin.failure is None:
+            end = "dropped", "what added it did not fail and when is 'failure'"
+        elif self._stopped is not None and (self._given_up or when != "always"):
+            end = self._stopped
+        else:
+            self._runner.released(call)
+            return True
+        self._note(row)
+        self._end_unrun(call, *end)
+        return False
+
+    def _last_look(self) -> bool:
+        # In this order: a thread that adds a task now sees the end, or is seen here.
+        self._ended = self.ending
+        if not self.waiting:
+            return False
+        self._ended = False
+        return True
+
+    def _suspended(self, coroutine: Coroutine[Any, Any, Any]) -> int:
+        # Before that nobody could see it run, nor cancel it. What is added from now on waits since another time.
+        self._seen = coroutine, time()
+        self._plain = NOTHING
+        return pending_cancellations()
+
+    def _named(self, running: Waiting) -> Task:
+        with _NAMING:
+            if self._task is None or self._task[0] is not running:
+                self._task = running, Task(running)
+            return self._task[1]
+
+    async def _fail(self, call: Waiting, error: BaseException) -> None:
+        task = self._named(call)
+        task.failure = f"{task.name}, which added it, failed"
+        if self._runner.stop_on_error:
+            self._stopped = "skipped", f"{task.name} failed before it and on_error is 'stop'"
+        self._running = None
+        await self._runner.failed(call, task, error)
+
+
+def _ended_by(error: BaseException) -> str:
+    return f"its request was ended by {type(error).__name__}"

@@ -1,0 +1,47 @@
+"""What waits, what runs and what has ended, for whoever asks."""
+
+from bg_di.ledger import Ledger
+from bg_di.record import State, TaskRecord
+
+
+class BackgroundTasksMonitor:
+    """Shows what the background tasks of an application do. Ask for it by annotation, anywhere in the application.
+
+    Its methods may be called from any thread. It carries no arguments of tasks.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def snapshot(self) -> tuple[TaskRecord, ...]:
+        """What runs and waits at this moment, a request after another, in the order in which it is run."""
+        return tuple(self._ledger.record(call, state, since) for _, call, state, since in self._ledger.at_work())
+
+    def history(self) -> tuple[TaskRecord, ...]:
+        """What has ended, the oldest first; as many as the option ``history`` says."""
+        return self._ledger.history()
+
+    def state(self, task_id: str) -> State | None:
+        """How a task stands.
+
+        Args:
+            task_id: of a `TaskReference`, a `TaskContext` or a `TaskRecord`.
+
+        Returns:
+            None if there is no such task, or it is not remembered any more.
+        """
+        for _, call, state, _ in self._ledger.at_work():
+            if self._ledger.is_called(call, task_id):
+                return state
+        return next((record.state for record in self.history() if record.task_id == task_id), None)
+
+    def cancel(self, task_id: str) -> bool:
+        """Do not run a task that waits. One that runs is not interrupted.
+
+        Returns:
+            Whether it was still waiting, and will not run now.
+        """
+        return any(
+            self._ledger.is_called(call, task_id) and state == "waiting" and collection.cancel(call)
+            for collection, call, state, _ in self._ledger.at_work()
+        )

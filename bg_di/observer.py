@@ -1,0 +1,118 @@
+"""Who watches tasks: around each of them, around each attempt, and when something happens to one."""
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any, Literal
+
+from bg_di import log
+from bg_di.plan import Plan
+from bg_di.record import State, TaskRecord
+
+Event = Literal["added", "released", "dropped", "skipped", "cancelled"]
+
+
+class TaskObserver:
+    """Watches the tasks of an application. Override what you want to hear of; the rest costs nothing.
+
+    Give it to the option ``observers``, as an instance, or as a class that the container builds when the application
+    is ready. The hooks are called where the task is added or run, in its context variables, so what they do should be
+    quick. What they raise is logged and changes nothing, neither for the task nor for other observers.
+    """
+
+    def task(self, record: TaskRecord) -> AbstractContextManager[Any] | None:
+        """A task runs: what is returned is entered before its first attempt, and left when it has ended.
+
+        Args:
+            record: its state is ``"running"``, its attempt 0.
+
+        Returns:
+            A context manager, which sees how the task ends: by no error, by its last one
+            (`bg_di.errors.TaskTimedOut` if it took too long), or by cancellation. It is left in the context in which
+            it was entered, so context variables may be set and reset. None if there is nothing to leave.
+        """
+        return None
+
+    def attempt(self, record: TaskRecord) -> AbstractContextManager[Any] | None:
+        """One attempt of a task runs: as `task`, around each, in its own context variables.
+
+        Args:
+            record: its attempt counts from 1.
+        """
+        return None
+
+    def event(self, kind: Event, record: TaskRecord) -> None:
+        """Something happened to a task.
+
+        Args:
+            kind: ``"added"``; ``"released"``, it runs next; or it will not run: it was ``"dropped"``, as its ``when``
+                was decided against it, ``"skipped"``, as an earlier failure ended the rest, or ``"cancelled"``, as its
+                request ended or somebody cancelled it before it started.
+            record: as it stands now. If the task will not run, it has the reason.
+        """
+
+
+class Observers:
+    """The observers of one application, each kept from hurting anybody else."""
+
+    def __init__(self) -> None:
+        self._tasks: list[Callable[..., Any]] = []
+        self._attempts: list[Callable[..., Any]] = []
+        self._events: list[Callable[..., Any]] = []
+
+    def watch(self, observers: Iterable[TaskObserver]) -> None:
+        """Call from now on the hooks that `observers` override."""
+        for observer in observers:
+            for hook, hooks in (("task", self._tasks), ("attempt", self._attempts), ("event", self._events)):
+                own = getattr(observer, hook)
+                if getattr(own, "__func__", None) is not getattr(TaskObserver, hook):
+                    hooks.append(own)
+
+    def __bool__(self) -> bool:
+        """Whether there is anybody to be told of anything."""
+        return bool(self._tasks or self._attempts or self._events)
+
+    def around_task(self, plan: Plan) -> AbstractContextManager[None]:
+        """What is entered while a task runs."""
+        return _around(self._tasks, plan) if self._tasks else nullcontext()
+
+    def around_attempt(self, plan: Plan) -> AbstractContextManager[None]:
+        """What is entered while an attempt runs."""
+        return _around(self._attempts, plan) if self._attempts else nullcontext()
+
+    def event(self, kind: Event, plan: Plan, state: State, reason: str | None = None) -> None:
+        """Tell what happened to a task."""
+        for hook in self._events:
+            with _harmless(hook):
+                hook(kind, plan.record(state, reason))
+
+
+@contextmanager
+def _around(hooks: list[Callable[..., Any]], plan: Plan) -> Generator[None]:
+    record = plan.record("running")
+    with ExitStack() as entered:
+        for hook in hooks:
+            with _harmless(hook):
+                entered.push(_Left(hook, hook(record)))
+        yield
+
+
+class _Left:
+    """Leaves what a hook returned, whatever that makes of it."""
+
+    def __init__(self, hook: Callable[..., Any], entered: AbstractContextManager[Any] | None) -> None:
+        self._hook = hook
+        self._stack = ExitStack()
+        if entered is not None:
+            self._stack.enter_context(entered)
+
+    def __call__(self, *error: Any) -> None:
+        with _harmless(self._hook):
+            self._stack.__exit__(*error)
+
+
+@contextmanager
+def _harmless(hook: Callable[..., Any]) -> Generator[None]:
+    try:
+        yield
+    except Exception:  # noqa: BLE001  # an observer is not to be noticed
+        log.observer_failed(hook)
