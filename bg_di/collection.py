@@ -165,11 +165,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
         if collection is not self:
             await collection()
         elif self._scope["type"] == "websocket":
-            undecided: list[Waiting] = []
-            try:
-                await self.drain(undecided)
-            finally:
-                self.waiting.extendleft(reversed(undecided))
+            await self.drain(decided=False)
             if not self.ending:
                 self._stopped = None
 

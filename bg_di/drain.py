@@ -37,6 +37,8 @@ class Drain(Origin):
     _plain: Any
     # Since when plain calls wait.
     _since = 0.0
+    # What runs only if the connection fails, while others run before it has ended.
+    _undecided: tuple[Waiting, ...] = ()
     # What runs; and what has suspended last, and when.
     _running: Waiting | None
     _seen: tuple[Coroutine[Any, Any, Any] | None, float] = None, 0.0
@@ -64,11 +66,11 @@ class Drain(Origin):
         return bool(self._draining)
 
     # One coroutine for all tasks of a request: another one for each would cost as much as the task.
-    async def drain(self, undecided: list[Waiting] | None = None) -> None:  # noqa: C901
+    async def drain(self, *, decided: bool = True) -> None:  # noqa: C901
         """Run what waits, and what that adds, in order, until nothing does.
 
         Args:
-            undecided: takes what runs only if what added it fails, while that is not known; None if it is.
+            decided: whether it is known if what added the tasks fails. If not, those that run only then wait on.
 
         Raises:
             BaseException: the cancellation of the request, or a request to exit. What was cut off and what never
@@ -88,7 +90,7 @@ class Drain(Origin):
             while waiting or self._last_look():
                 call = waiting.popleft()
                 coroutine, context, origin, func, _, _, plan = call
-                if (self._stopped or origin.failure or plan) and not self._starts(call, undecided, row):
+                if (self._stopped or origin.failure or plan) and not self._starts(call, decided, row):
                     continue
                 self._running = call
                 # What is added where this task was, while it runs, is taken for its own. Only if what is behind it may
@@ -128,17 +130,21 @@ class Drain(Origin):
             raise
         finally:
             if row:
-                scope = self._scope
-                ledger.ended.append((row, scope.get("method", WEBSOCKET), scope["path"], time(), SUCCEEDED))
+                self._note(row)
             self._running = self._task = None
             self._plain = NOTHING
+            if not decided:
+                self.waiting.extendleft(reversed(self._undecided))
+                self._undecided = ()
             awaited, self._draining = self._draining, False
             if isinstance(awaited, anyio.Event):
                 awaited.set()
 
     def _note(self, row: list[Callable[..., Any] | str]) -> None:
         if row:
-            self._runner.ledger.ended.append((row.copy(), self.method, self.path, time(), SUCCEEDED))
+            scope = self._scope
+            ended = row.copy(), scope.get("method", WEBSOCKET), scope["path"], time(), SUCCEEDED
+            self._runner.ledger.ended.append(ended)
             row.clear()
 
     def at_work(self) -> Iterator[tuple[Waiting, State, float]]:
@@ -146,16 +152,19 @@ class Drain(Origin):
         running, (seen, since) = self._running, self._seen
         if running is not None:
             yield running, "running", since if seen is running[0] else time()
-        for call in tuple(self.waiting):
+        for call in (*self._undecided, *self.waiting):
             plan = call[6]
             yield call, "waiting", plan.added_at if isinstance(plan, Plan) else self._since
 
     def withdraw(self, call: Waiting) -> bool:
         """Do not run a call; return whether that was still to be had."""
-        try:
-            self.waiting.remove(call)
-        except ValueError:
-            return False
+        if call in self._undecided:
+            self._undecided = tuple(other for other in self._undecided if other is not call)
+        else:
+            try:
+                self.waiting.remove(call)
+            except ValueError:
+                return False
         call[0].close()
         return True
 
@@ -167,11 +176,11 @@ class Drain(Origin):
         return withdrawn
 
     async def wait(self) -> None:
-        """Wait until what runs has ended, and what is behind it."""
-        if self._draining is True:
-            self._draining = anyio.Event()
-        if isinstance(self._draining, anyio.Event):
-            await self._draining.wait()
+        """Wait until what runs has ended, and what is behind it. It is for a moment in which something runs."""
+        ended = self._draining
+        if not isinstance(ended, anyio.Event):
+            ended = self._draining = anyio.Event()
+        await ended.wait()
 
     def cut_off(self, by: BaseException) -> None:
         """The connection has been given up: name what waits, and what is still added to it."""
@@ -187,12 +196,12 @@ class Drain(Origin):
         call[0].close()
         self._runner.not_run(call, state, reason)
 
-    def _starts(self, call: Waiting, undecided: list[Waiting] | None, row: list[Any]) -> bool:
+    def _starts(self, call: Waiting, decided: bool, row: list[Any]) -> bool:
         """Whether it is the turn of a call that something is to be said of; if not, say it."""
         _, _, origin, _, _, _, plan = call
         when = "success" if plan is None else plan.policy.when
-        if when == "failure" and undecided is not None and not isinstance(origin, Task):
-            undecided.append(call)
+        if when == "failure" and not decided and not isinstance(origin, Task):
+            self._undecided += (call,)
             return False
         if when == "success" and origin.failure is not None:
             end: tuple[NotRun, str] = "dropped", origin.failure

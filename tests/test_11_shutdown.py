@@ -4,6 +4,7 @@ With SIGTERM to a real server it is shown in ``tests/servers``.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
-from bg_di import BackgroundTasks, BackgroundTasksModule, BackgroundTasksUnavailable, current_background_tasks
+from bg_di import (
+    BackgroundTasks,
+    BackgroundTasksModule,
+    BackgroundTasksUnavailable,
+    collect_background_tasks,
+    current_background_tasks,
+)
 from tests.harness import Client, Log, Socket, application, module, request, websocket, wrap
 
 RUN_AFTER = pytest.mark.parametrize("run_after", ["response", "request"])
@@ -310,4 +317,55 @@ async def test_a_server_that_does_not_wait_hears_of_the_shutdowns_end_when_the_t
     assert heard == ["lifespan.startup.complete", "first", "second", "lifespan.shutdown.complete"]
     assert [message.split(" of GET / ")[1][:36] for message in log.messages] == [
         "is not done while the server shuts d"
+    ] * 2
+
+
+async def test_a_thread_and_what_was_collected_outside_of_requests_are_named_at_the_shutdown(log: Log) -> None:
+    """Nothing of a server waits for them; the application does, however often it is told."""
+    running, release = threading.Event(), threading.Event()
+    started = anyio.Event()
+
+    def in_a_thread() -> None:
+        running.set()
+        assert release.wait(10)
+
+    async def behind_it() -> None:
+        started.set()
+
+    async def block() -> None:
+        async with collect_background_tasks(app) as tasks:
+            tasks.add_task(in_a_thread)
+            tasks.add_task(behind_it)
+
+    async def shut_down() -> None:
+        await app({"type": "lifespan", "state": {}}, receive(), send)
+
+    def receive() -> Callable[[], Any]:
+        messages = [{"type": "lifespan.shutdown"}, {"type": "lifespan.startup"}]
+
+        async def receive() -> Message:
+            return messages.pop()
+
+        return receive
+
+    async def send(message: Message) -> None:
+        if message["type"] == "lifespan.shutdown.complete":
+            assert started.is_set()
+
+    app = application()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(block)
+            while not running.is_set():
+                await anyio.lowlevel.checkpoint()
+            group.start_soon(shut_down)
+            group.start_soon(shut_down)
+            while len(log.messages) < 4:
+                await anyio.lowlevel.checkpoint()
+            release.set()
+    assert [
+        message.partition(" of COLLECT outside is not done while")[0].rpartition(".")[2] for message in log.messages
+    ] == [
+        "in_a_thread",
+        "behind_it",
     ] * 2

@@ -12,7 +12,8 @@ from starlette.background import BackgroundTasks
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
-from bg_di import BackgroundTasksModule
+from bg_di import BackgroundTasks as OurBackgroundTasks
+from bg_di import BackgroundTasksModule, BackgroundTasksUnavailable
 from bg_di.testing import RecordingBackgroundTasks
 from tests.harness import Client, Log, Socket, application, module, request, websocket
 
@@ -147,6 +148,21 @@ async def test_applications_mounted_in_each_other(inner_has_it: bool, outer_has_
         assert client.error is None
         assert client.timeline == ["start", "last byte", name]
     assert log.messages == []
+
+
+async def test_a_mounted_application_without_the_module_may_ask_for_the_collection_of_the_request() -> None:
+    """By our annotation, which says that it knows of the module around it; alone it is refused."""
+    client = Client()
+
+    @get("/inner")
+    async def inner(tasks: OurBackgroundTasks) -> None:
+        tasks.add_task(client.timeline.append, "inner")
+
+    mounted = application(inner, tasks=None)
+    app = application(modules=[module(routers=[mount("/mounted", mounted)])])
+    await client.request(app, "/mounted/inner")
+    assert client.timeline == ["start", "last byte", "inner"]
+    assert isinstance((await request(mounted, "/inner")).error, BackgroundTasksUnavailable)
 
 
 def test_the_lifespan_passes_through() -> None:

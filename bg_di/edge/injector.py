@@ -4,7 +4,6 @@ from typing import Any
 
 from ellar.core.execution_context.injector import _injector_context_var
 from ellar.di import EllarInjector
-from injector import UnsatisfiedRequirement
 
 
 def injector_here(root: EllarInjector) -> EllarInjector:
@@ -23,7 +22,5 @@ def built(injector: EllarInjector, given: Any) -> Any:
     """An instance of what is given as a class, as it is bound, else with what its constructor asks for."""
     if not isinstance(given, type):
         return given
-    try:
-        return injector.get(given)
-    except UnsatisfiedRequirement:
-        return injector.create_object(given)
+    bound = injector.container.has_explicit_binding_for(given)
+    return injector.get(given) if bound else injector.create_object(given)

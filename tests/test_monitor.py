@@ -1,0 +1,554 @@
+"""What waits, what runs and what has ended: shown by `BackgroundTasksMonitor`, to the container and to any thread."""
+
+import gc
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from ellar.app import App
+from ellar.common import Inject, get
+from ellar.core import WebSocket
+from ellar.di import ProviderConfig, injectable, transient_scope
+from ellar.testing import Test
+from starlette.background import BackgroundTask
+from starlette.responses import JSONResponse, Response
+
+from bg_di import (
+    INJECTED,
+    BackgroundTasks,
+    BackgroundTasksModule,
+    BackgroundTasksMonitor,
+    Retry,
+    TaskContext,
+    TaskErrorHandler,
+    TaskFailure,
+    TaskRecord,
+    TaskReference,
+    background_task,
+    collect_background_tasks,
+)
+from bg_di.ledger import Ledger
+from bg_di.runner import Runner
+from tests.clock import JUMPING
+from tests.harness import Client, Log, Socket, application, concurrently, module, request, websocket
+
+
+class Stage:
+    """Where a task waits until a test lets it go on."""
+
+    def __init__(self) -> None:
+        self.entered = anyio.Event()
+        self.go_on = anyio.Event()
+
+    async def hold(self) -> None:
+        self.entered.set()
+        await self.go_on.wait()
+
+
+async def quick(_: object = None) -> None: ...
+
+
+async def other() -> None: ...
+
+
+def in_a_thread() -> None: ...
+
+
+async def fails() -> None:
+    raise ValueError("no such address")
+
+
+@background_task(name="declared.task")
+async def declared() -> None: ...
+
+
+@background_task(timeout=30)
+async def slow() -> None:
+    await anyio.sleep(60)
+
+
+@background_task
+async def with_context(into: list[str], context: Inject[TaskContext] = INJECTED) -> None:
+    into.append(context.task_id)
+
+
+def monitor_of(app: App) -> BackgroundTasksMonitor:
+    monitor: BackgroundTasksMonitor = app.injector.get(BackgroundTasksMonitor)
+    return monitor
+
+
+def ledger_of(app: App) -> Ledger:
+    module: Any = app.injector.get_module(BackgroundTasksModule)
+    runner: Runner = module.get(Runner)
+    return runner.ledger
+
+
+def told(records: tuple[TaskRecord, ...]) -> list[tuple[str, str]]:
+    return [(record.name.rpartition(":")[2].rpartition(".")[2], record.state) for record in records]
+
+
+def adding(*calls: Callable[..., Any], path: str = "/", **options: Any) -> App:
+    """An application whose handler adds these calls."""
+
+    @get(path)
+    async def handler(tasks: BackgroundTasks) -> None:
+        for call in calls:
+            tasks.add_task(call)
+
+    return application(handler, tasks=BackgroundTasksModule.setup(**options))
+
+
+async def test_a_snapshot_shows_what_runs_and_what_waits_behind_it() -> None:
+    """With name, request and since when; a handler of another request asks for it by annotation."""
+    stage = Stage()
+
+    @get("/busy/{name}")
+    async def busy(name: str, tasks: BackgroundTasks) -> None:
+        for task in (stage.hold, in_a_thread, declared):
+            tasks.add_task(task)
+        tasks.using(when="always").add_task(quick)
+
+    shown: list[TaskRecord] = []
+
+    @get("/watch")
+    async def watch(monitor: Inject[BackgroundTasksMonitor]) -> None:
+        shown.extend(monitor.snapshot())
+
+    app = application(busy, watch)
+    before = datetime.now(UTC)
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/busy/ada")
+        await stage.entered.wait()
+        await request(app, "/watch")
+        stage.go_on.set()
+    assert [(record.name, record.state) for record in shown] == [
+        (f"{__name__}:Stage.hold", "running"),
+        (f"{__name__}:in_a_thread", "waiting"),
+        ("declared.task", "waiting"),
+        (f"{__name__}:quick", "waiting"),
+    ]
+    assert {(record.method, record.path, record.reason) for record in shown} == {("GET", "/busy/ada", None)}
+    assert [record.attempt for record in shown] == [1, 0, 0, 0]
+    assert all(before <= record.since <= datetime.now(UTC) for record in shown)
+    assert monitor_of(app).snapshot() == ()
+
+
+async def test_what_waits_while_its_handler_still_runs_is_shown_too() -> None:
+    """Also in a WebSocket connection, and outside of any request."""
+    stage = Stage()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(quick)
+        await stage.hold()
+
+    @websocket("/ws")
+    async def connection(socket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        await socket.accept()
+        tasks.using(when="failure").add_task(other)
+        tasks.add_task(socket_stage.hold)
+        await tasks()
+
+    socket_stage = Stage()
+    shown: set[tuple[str, ...]] = set()
+    app = application(handler, connection)
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        group.start_soon(Socket().run, app, "/ws")
+        await stage.entered.wait()
+        await socket_stage.entered.wait()
+        async with collect_background_tasks(app) as tasks:
+            tasks.add_task(in_a_thread)
+            shown |= {(record.method, record.path, *told((record,))[0]) for record in monitor_of(app).snapshot()}
+        stage.go_on.set()
+        socket_stage.go_on.set()
+    assert shown == {
+        ("GET", "/", "quick", "waiting"),
+        ("WEBSOCKET", "/ws", "hold", "running"),
+        ("WEBSOCKET", "/ws", "other", "waiting"),
+        ("COLLECT", "outside", "in_a_thread", "waiting"),
+    }
+    assert monitor_of(app).snapshot() == ()
+
+
+async def test_a_task_that_has_not_suspended_runs_since_just_now() -> None:
+    """Nobody but itself and other threads can see it."""
+    shown: list[TaskRecord] = []
+
+    async def looks() -> None:
+        shown.extend(monitor_of(app).snapshot())
+
+    app = adding(quick, looks)
+    before = datetime.now(UTC)
+    await request(app, "/")
+    [record] = shown
+    assert told((record,)) == [("looks", "running")]
+    assert before <= record.since <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("on_error", ["stop", "continue"])
+async def test_the_history_is_in_order_and_says_how_each_task_ended(on_error: str, log: Log) -> None:
+    """Those that suspended and those that did not, plain ones and planned ones, with the reason of a failure."""
+
+    async def suspends() -> None:
+        await anyio.lowlevel.checkpoint()
+
+    app = adding(
+        quick, quick, declared, other, suspends, quick, in_a_thread, partial(other), fails, quick, on_error=on_error
+    )
+    await request(app, "/")
+    history = monitor_of(app).history()
+    assert told(history) == [
+        ("quick", "succeeded"),
+        ("quick", "succeeded"),
+        ("task", "succeeded"),
+        ("other", "succeeded"),
+        ("suspends", "succeeded"),
+        ("quick", "succeeded"),
+        ("in_a_thread", "succeeded"),
+        ("other", "succeeded"),
+        ("fails", "failed"),
+        ("quick", "skipped" if on_error == "stop" else "succeeded"),
+    ]
+    assert [record.since for record in history] == sorted(record.since for record in history)
+    assert history[8].reason == "ValueError: no such address"
+    assert history[8].attempt == 1
+    if on_error == "stop":
+        assert history[9].reason == f"{__name__}:fails failed before it and on_error is 'stop'"
+        assert history[9].attempt == 0
+
+
+@pytest.mark.parametrize("anyio_backend", JUMPING, indirect=True)
+async def test_the_history_tells_a_timeout_from_a_failure() -> None:
+    """Of a declared task, of one with dependencies, and of a retried one, whose attempts are counted."""
+
+    @background_task(timeout=1, retry=Retry(on=OSError, attempts=3, wait_jitter=0))
+    async def flaky(context: Inject[TaskContext]) -> None:
+        if context.attempt < 3:
+            raise OSError
+        await anyio.sleep(2)
+
+    async def raises_its_own() -> None:
+        raise TimeoutError("of a socket")
+
+    app = adding(slow, flaky, raises_its_own, on_error="continue")
+    await request(app, "/")
+    first, second, third = monitor_of(app).history()
+    assert (first.state, first.attempt) == ("timed_out", 1)
+    assert first.reason == f"bg_di.errors.TaskTimedOut: {__name__}:slow took longer than its timeout of 30 seconds"
+    assert (second.state, second.attempt) == ("timed_out", 3)
+    assert (third.state, third.reason) == ("failed", "TimeoutError: of a socket")
+
+
+async def test_the_history_says_what_was_dropped_and_what_was_cancelled() -> None:
+    """By the outcome of the handler, and by the end of the request."""
+    stage = Stage()
+
+    @get("/fails")
+    async def failing(tasks: BackgroundTasks) -> None:
+        tasks.add_task(quick)
+        raise ZeroDivisionError
+
+    @get("/held")
+    async def held(tasks: BackgroundTasks) -> None:
+        tasks.using(when="failure").add_task(other)
+        for task in (stage.hold, quick):
+            tasks.add_task(task)
+
+    app = application(failing, held)
+    await request(app, "/fails")
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/held")
+        await stage.entered.wait()
+        group.cancel_scope.cancel()
+    by = f"its request was ended by {anyio.get_cancelled_exc_class().__name__}"
+    assert [(*told((record,))[0], record.reason, record.attempt) for record in monitor_of(app).history()] == [
+        ("quick", "dropped", "its route failed with ZeroDivisionError", 0),
+        ("other", "dropped", "what added it did not fail and when is 'failure'", 0),
+        ("hold", "cancelled", by, 1),
+        ("quick", "cancelled", by, 0),
+    ]
+
+
+async def test_an_id_is_the_same_wherever_it_is_seen() -> None:
+    """In a reference, in the task, in a snapshot, in the history, of plain calls and of planned ones."""
+    stage = Stage()
+    seen: list[str] = []
+    references: list[TaskReference] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        references.append(tasks.using(when="always").add_task(with_context, seen))
+        for task in (stage.hold, quick, in_a_thread):
+            tasks.add_task(task)
+
+    app = application(handler)
+    monitor = monitor_of(app)
+    shown: tuple[TaskRecord, ...] = ()
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await stage.entered.wait()
+        shown = monitor.snapshot()
+        assert monitor.snapshot()[1:] == shown[1:]
+        assert [monitor.state(record.task_id) for record in shown] == ["running", "waiting", "waiting"]
+        stage.go_on.set()
+    history = monitor.history()
+    ids = [record.task_id for record in history]
+    assert ids == [references[0].task_id, *(record.task_id for record in shown)]
+    assert seen == ids[:1]
+    assert monitor.history() == history
+    assert len(set(ids)) == 4
+    assert {monitor.state(each) for each in ids} == {"succeeded"}
+    assert monitor.state("of nobody") is None
+    assert not ledger_of(app).asked
+
+
+async def test_what_waits_can_be_cancelled(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    """What runs is not interrupted, and what has ended stays as it ended; both are answered with False."""
+    caplog.set_level(logging.INFO, logger="bg_di")
+    stage = Stage()
+    references: list[TaskReference] = []
+
+    @websocket("/")
+    async def handler(socket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        await socket.accept()
+        references.append(tasks.using(when="failure").add_task(quick))
+        tasks.add_task(stage.hold)
+        references.append(tasks.using(when="always").add_task(quick))
+        tasks.add_task(other)
+        await tasks()
+        raise ZeroDivisionError
+
+    app = application(handler)
+    monitor = monitor_of(app)
+    async with anyio.create_task_group() as group:
+        group.start_soon(Socket().run, app, "/")
+        await stage.entered.wait()
+        hold, undecided, planned, plain = monitor.snapshot()
+        assert [each.task_id for each in (undecided, planned)] == [reference.task_id for reference in references]
+        assert [monitor.cancel(each.task_id) for each in (hold, undecided, planned, plain)] == [False, True, True, True]
+        assert [monitor.cancel(each.task_id) for each in (undecided, planned, plain)] == [False] * 3
+        assert not monitor.cancel("of nobody")
+        stage.go_on.set()
+    assert told(monitor.history()) == [
+        ("quick", "cancelled"),
+        ("quick", "cancelled"),
+        ("other", "cancelled"),
+        ("hold", "succeeded"),
+    ]
+    assert {record.reason for record in monitor.history()} == {"BackgroundTasksMonitor.cancel() was called", None}
+    assert log.messages == [
+        f"background task {__name__}:{name} of WEBSOCKET / was cancelled before it started, "
+        "by BackgroundTasksMonitor.cancel()"
+        for name in ("quick", "quick", "other")
+    ]
+    assert {record.levelname for record in log.records} == {"INFO"}
+
+
+async def test_a_response_of_its_own_tasks_is_shown_as_well() -> None:
+    """The background of a response is run by us, and noted by us."""
+    stage = Stage()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> Response:
+        tasks.add_task(quick)
+        return JSONResponse({}, background=BackgroundTask(stage.hold))
+
+    app = application(handler)
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await stage.entered.wait()
+        assert sorted(told(monitor_of(app).snapshot())) == [("hold", "running"), ("quick", "waiting")]
+        stage.go_on.set()
+    assert told(monitor_of(app).history()) == [("hold", "succeeded"), ("quick", "succeeded")]
+
+
+@pytest.mark.parametrize("size", [0, 3])
+async def test_the_history_is_as_long_as_the_option_says(size: int) -> None:
+    """The oldest go first, one by one, whether they ran in a row or not."""
+    app = adding(quick, quick, other, in_a_thread, other, other, history=size)
+    await request(app, "/")
+    assert told(monitor_of(app).history()) == [("in_a_thread", "succeeded"), *[("other", "succeeded")] * 2][3 - size :]
+    await request(app, "/")
+    assert len(monitor_of(app).history()) == size
+
+
+class Silent(TaskErrorHandler):
+    """Keeps no failure, which has its traceback, whereas pytest keeps what is logged."""
+
+    async def handle(self, failure: TaskFailure) -> None: ...
+
+
+async def test_memory_is_constant() -> None:
+    """Thousands of requests, failing ones too, whether anybody reads the history or not: nothing of them is kept."""
+    kept: list[weakref.ref[Any]] = []
+
+    class Payload:
+        """Something of the request's own."""
+
+    class Broken(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("its text cannot be made")
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        payload = Payload()
+        kept.append(weakref.ref(payload))
+
+        async def closure() -> None:
+            assert payload
+
+        async def breaks() -> None:
+            raise Broken(payload)
+
+        async def is_long() -> None:
+            raise ValueError("x" * 10_000)
+
+        tasks.add_task(closure)
+        tasks.add_task(quick, payload)
+        tasks.using(when="always").add_task(is_long)
+        tasks.using(when="always").add_task(breaks)
+
+    silent: list[Any] = [ProviderConfig(TaskErrorHandler, use_class=Silent)]
+    app = application(handler, tasks=BackgroundTasksModule.setup(history=50), providers=silent)
+    for read in (False, True):
+        for _ in range(20):
+            await concurrently([partial(request, app, "/")] * 50)
+            if read:
+                assert len(monitor_of(app).history()) == 50
+    gc.collect()
+    assert not [ref for ref in kept if ref() is not None]
+    ledger = ledger_of(app)
+    assert not ledger.collections
+    assert not ledger.asked
+    assert len(ledger.ended) <= 50
+    reasons = [record.reason for record in monitor_of(app).history() if record.reason is not None]
+    assert max(map(len, reasons)) == 500
+    assert any("Broken" in reason for reason in reasons)
+
+
+async def test_whoever_asks_too_late_keeps_nothing() -> None:
+    """Another thread may ask about a call in the moment in which it ends."""
+    stage = Stage()
+    app = adding(stage.hold)
+    ledger = ledger_of(app)
+    at_work: list[Any] = []
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await stage.entered.wait()
+        at_work.extend(ledger.at_work())
+        stage.go_on.set()
+    [(collection, call, state, since)] = at_work
+    assert not collection.cancel(call)
+    assert ledger.record(call, state, since).task_id
+    assert not ledger.asked
+
+
+async def test_hundreds_of_requests_are_watched_from_threads() -> None:
+    """In two applications at once, each of which knows its own; with sync tasks, which run in threads."""
+
+    class Gate:
+        def __init__(self) -> None:
+            self.opened = threading.Event()
+
+    gate = Gate()
+
+    def waits_in_a_thread() -> None:
+        assert gate.opened.wait(60)
+
+    def build(name: str) -> App:
+        @get("/{number}")
+        async def handler(number: int, tasks: BackgroundTasks) -> None:
+            tasks.add_task(quick)
+            tasks.add_task(waits_in_a_thread)
+            tasks.add_task(other)
+
+        @get("/watch")
+        def watch(monitor: Inject[BackgroundTasksMonitor]) -> list[str]:
+            return sorted({record.name.rpartition(".")[2] for record in (*monitor.snapshot(), *monitor.history())})
+
+        return application(watch, handler, tasks=BackgroundTasksModule.setup(history=2000, max_threads=20))
+
+    apps = [build("first"), build("second")]
+    answers: list[Client] = []
+    async with anyio.create_task_group() as group:
+        for number in range(150):
+            for app in apps:
+                group.start_soon(request, app, f"/{number}")
+        for app in apps:
+            while len(monitor_of(app).snapshot()) < 300:
+                await anyio.lowlevel.checkpoint()
+        answers.extend(await concurrently([partial(request, app, "/watch") for app in apps * 20]))
+        for app in apps:
+            snapshot = monitor_of(app).snapshot()
+            assert len({record.task_id for record in snapshot}) == len(snapshot) == 300
+            assert len({record.path for record in snapshot}) == 150
+        gate.opened.set()
+    assert {answer.status for answer in answers} == {200}
+    for app in apps:
+        assert monitor_of(app).snapshot() == ()
+        history = monitor_of(app).history()
+        assert len(history) == 450
+        assert {record.state for record in history} == {"succeeded"}
+        assert not ledger_of(app).asked
+
+
+async def test_reading_while_tasks_run_loses_nothing() -> None:
+    """The history is read by a thread all the time while requests end."""
+    app = adding(quick, other, in_a_thread, history=100_000)
+    monitor, stop = monitor_of(app), threading.Event()
+    lengths: list[int] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            lengths.append(len(monitor.history()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for _ in range(5):
+            await concurrently([partial(request, app, "/")] * 100)
+    finally:
+        stop.set()
+        reader.join()
+    assert len(monitor.history()) == 1500
+    assert lengths == sorted(lengths)
+
+
+@injectable(scope=transient_scope)
+class Dashboard:
+    """A service that shows what runs."""
+
+    def __init__(self, monitor: BackgroundTasksMonitor) -> None:
+        self.monitor = monitor
+
+
+async def test_services_get_it_like_anything_else() -> None:
+    """It is a binding of the container."""
+
+    @get("/")
+    async def handler(dashboard: Inject[Dashboard]) -> bool:
+        return dashboard.monitor is monitor_of(app)
+
+    app = application(handler, services=[Dashboard])
+    assert (await request(app, "/")).json() is True
+
+
+async def test_it_can_be_overridden() -> None:
+    """As any binding."""
+    fake = BackgroundTasksMonitor(Ledger(0))
+
+    @get("/")
+    async def handler(monitor: Inject[BackgroundTasksMonitor]) -> bool:
+        return monitor is fake
+
+    test: Any = Test.create_test_module(modules=[BackgroundTasksModule, module(routers=[handler])])
+    app = test.override_provider(BackgroundTasksMonitor, use_value=fake).create_application()
+    assert (await request(app, "/")).json() is True
