@@ -8,13 +8,14 @@ from types import CodeType, FrameType
 from typing import Any
 
 from ellar.app import AppFactory
-from ellar.common import Module, ModuleRouter
+from ellar.common import Inject, Module, ModuleRouter
 from ellar.core import ModuleBase
+from ellar.di import injectable, request_scope
 from starlette.background import BackgroundTasks
 from starlette.types import ASGIApp, Message
 
 from benchmarks.subjects import Subject
-from bg_di import BackgroundTasksModule, background_task
+from bg_di import BackgroundTasksModule, TaskObserver, TaskRecord, background_task
 
 Once = Callable[[], Coroutine[Any, Any, None]]
 
@@ -43,7 +44,47 @@ async def timed_welcome(address: str, *, subject: str) -> None:
     return
 
 
-_TASKS: dict[str, Any] = {"declared": declared_welcome, "timed": timed_welcome}
+class Settings:
+    """A singleton that the service needs."""
+
+    host = "localhost"
+
+
+@injectable(scope=request_scope)
+class Mailer:
+    """A service of the request, or of the task."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.host = settings.host
+
+    @background_task
+    async def welcome(self, address: str, *, subject: str) -> None:
+        """The same, as a method of a service."""
+        return
+
+
+class Idle(TaskObserver):
+    """An observer that hears nothing."""
+
+
+class Listening(TaskObserver):
+    """An observer that hears everything, and does nothing."""
+
+    def task(self, record: TaskRecord) -> None: ...
+
+    def attempt(self, record: TaskRecord) -> None: ...
+
+    def event(self, kind: str, record: TaskRecord) -> None: ...
+
+
+# What is done in each request so many times, where that is not the plain task.
+_TASKS: dict[str, Any] = {
+    "declared": declared_welcome,
+    "timed": timed_welcome,
+    "service": Mailer.welcome,
+    "resolving": Mailer.__init__,
+}
+_OBSERVERS: dict[str, list[TaskObserver]] = {"idle": [Idle()], "listening": [Listening()]}
 
 
 def prepared(subject: Subject) -> Once:
@@ -100,10 +141,10 @@ def sender(app: ASGIApp, method: str, path: str) -> Once:
     return once
 
 
-def ellar_application(routers: list[Any], *, with_bg_di: bool) -> ASGIApp:
-    """An application as users write it: the routes in a feature module, bg_di at the root."""
-    feature = Module(routers=routers)(type("UserModule", (ModuleBase,), {}))
-    return AppFactory.create_app(modules=[*([BackgroundTasksModule] if with_bg_di else []), feature])
+def ellar_application(routers: list[Any], tasks: Any = None) -> ASGIApp:
+    """An application as users write it: the routes and their services in a feature module, `tasks` at the root."""
+    feature = Module(routers=routers, providers=[Settings, Mailer])(type("UserModule", (ModuleBase,), {}))
+    return AppFactory.create_app(modules=[*([tasks] if tasks else []), feature])
 
 
 def _handler(subject: Subject) -> Callable[..., Any]:
@@ -117,6 +158,11 @@ def _handler(subject: Subject) -> Callable[..., Any]:
             tasks.add_task(task, email, subject="Welcome")
         return _ANSWER
 
+    async def resolving(username: str, password: str, email: str, mailer: Inject[Mailer]) -> dict[str, str]:
+        return _ANSWER
+
+    if subject.stack == "resolving":
+        return resolving
     return sign_up if count else bare
 
 
@@ -147,10 +193,13 @@ def _code_of(func: Any) -> CodeType:
     return code
 
 
+def _in_ellar(tasks: Any = None) -> Callable[[Callable[..., Any]], ASGIApp]:
+    return lambda handler: ellar_application(_signup_router(handler), tasks)
+
+
 _APPLICATIONS: dict[str, Callable[[Callable[..., Any]], ASGIApp]] = {
-    "ellar": lambda handler: ellar_application(_signup_router(handler), with_bg_di=False),
-    **dict.fromkeys(
-        ("bg_di", "declared", "timed"), lambda handler: ellar_application(_signup_router(handler), with_bg_di=True)
-    ),
+    **dict.fromkeys(("ellar", "resolving"), _in_ellar()),
+    **dict.fromkeys(("bg_di", "declared", "timed", "service"), _in_ellar(BackgroundTasksModule)),
+    **{stack: _in_ellar(BackgroundTasksModule.setup(observers=observers)) for stack, observers in _OBSERVERS.items()},
     "fastapi": _fastapi_application,
 }

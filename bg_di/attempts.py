@@ -1,13 +1,11 @@
 """Run what is more than a plain call: with its dependencies, its timeout and its retries, each attempt for itself."""
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from functools import partial
-from typing import Any
-from weakref import WeakKeyDictionary
-
-import anyio
+from typing import Any, Final
 
 from bg_di.binding import bind, is_async, name_of
 from bg_di.declare import INJECTED, Declaration, declared, refuse_timeout_of_sync
@@ -16,9 +14,13 @@ from bg_di.observer import Observers
 from bg_di.plan import Plan
 from bg_di.policy import DEFAULT, Retry
 from bg_di.protocols import Collection, Container
-from bg_di.steps import run_in, timed_out
+from bg_di.steps import limited_by, run_in
 from bg_di.task import Origin, enter_origin
 from bg_di.threads import Threads
+
+UNLIMITED: Final = nullcontext()
+NOTHING: Final[Mapping[str, Any]] = {}
+_NEEDS: Final = "__background_task_needs__"
 
 
 class Attempts:
@@ -34,7 +36,6 @@ class Attempts:
         self._threads = threads
         self._container = container
         self._observers = observers
-        self._needs: WeakKeyDictionary[Callable[..., Any], Mapping[str, Any]] = WeakKeyDictionary()
 
     def plan(
         self,
@@ -59,37 +60,45 @@ class Attempts:
             InvalidOptions: a policy is unknown, or cannot be kept.
             TypeError: it does not take these arguments, or the container cannot supply what it needs.
         """
-        func, args, kwargs = _unfolded(func, args, kwargs)
+        if isinstance(func, partial):
+            func, args, kwargs = _unfolded(func, args, kwargs)
         declaration = declared(func)
-        plain = policy is None and not self._observers
-        if declaration is None and plain:
-            return None
-        wanted = (DEFAULT if declaration is None else declaration.policy).changed(policy or {})
-        needs = {} if declaration is None else self._needs_of(func)
-        service = None if declaration is None else declaration.service
+        plain = policy is None and not self._observers.listening
+        if declaration is None:
+            if plain:
+                return None
+            name, wanted, needs, service = name_of(func), DEFAULT, NOTHING, None
+        else:
+            name, wanted, service = declaration.name, declaration.policy, declaration.service
+            needs = self._needs_of(func)
+        if policy:
+            wanted = wanted.changed(policy)
         if plain and wanted.retry is None and not needs and service is None:
             return None if wanted == DEFAULT else declaration
         refuse_timeout_of_sync(func, wanted)
-        kwargs = {name: value for name, value in kwargs.items() if value is not INJECTED}
-        plan = Plan(
-            name=name_of(func),
-            policy=wanted,
-            func=func,
-            args=args,
-            kwargs=kwargs,
-            service=service,
-            needs=missing(func, needs, (service, *args) if service else args, kwargs),
-            collection=collection,
-        )
-        refuse_arguments(func, args, kwargs, plan.needs, service)
-        if plan.service is not None or plan.needs:
-            plan.injector = self._container.injector_here()
-            for key in (*filter(None, (plan.service,)), *plan.needs.values()):
-                self._container.refuse_unsatisfied(plan.injector, key, plan.name)
-        return plan
+        if needs:
+            kwargs = {name: value for name, value in kwargs.items() if value is not INJECTED}
+            needs = missing(func, needs, args if service is None else (service, *args), kwargs)
+        refuse_arguments(func, args, kwargs, needs, service)
+        injector = self._injector(name, service, needs) if needs or service is not None else None
+        return Plan(name, wanted, func, args, kwargs, service, needs, collection, injector)
 
-    async def perform(self, plan: Plan) -> None:
+    def _injector(self, name: str, service: type | None, needs: Mapping[str, Any]) -> Any:
+        """What the adding code resolves from, if the task can be given there what it needs."""
+        injector = self._container.injector_here()
+        if service is not None:
+            self._container.refuse_unsatisfied(injector, service, name)
+        for key in needs.values():
+            self._container.refuse_unsatisfied(injector, key, name)
+        return injector
+
+    def perform(self, plan: Plan) -> Coroutine[Any, Any, None]:
         """Run a planned task to its end, with all its attempts."""
+        # One coroutine less, where that is all there is to it.
+        single = plan.policy.retry is None and not self._observers.listening
+        return self._attempt(plan, 1) if single else self._all_attempts(plan)
+
+    async def _all_attempts(self, plan: Plan) -> None:
         with self._observers.around_task(plan):
             if plan.policy.retry is None:
                 await self._attempt(plan, 1)
@@ -99,10 +108,11 @@ class Attempts:
                     await self._isolated(plan, attempt.num)
 
     def _needs_of(self, func: Any) -> Mapping[str, Any]:
-        function = getattr(func, "__func__", func)
-        needs = self._needs.get(function)
-        if needs is None:
-            needs = self._needs[function] = needs_of(function, self._container.key_of)
+        # They are those of the function, in whichever application it is added.
+        marks = getattr(func, "__func__", func).__dict__
+        if _NEEDS not in marks:
+            marks[_NEEDS] = needs_of(func, self._container.key_of)
+        needs: Mapping[str, Any] = marks[_NEEDS]
         return needs
 
     async def _isolated(self, plan: Plan, number: int) -> None:
@@ -118,25 +128,26 @@ class Attempts:
     async def _attempt(self, plan: Plan, number: int) -> None:
         plan.attempt = number
         with self._observers.around_attempt(plan):
-            await self._once(plan, number)
+            if plan.injector is None:
+                with _limited(plan):
+                    await self._called(plan.func, plan.args, plan.kwargs)
+                return
+            scope = self._container.open(plan.injector, partial(plan.context, number))
+            try:
+                with _limited(plan):
+                    supplied = {name: scope.get(key) for name, key in plan.needs.items()}
+                    # Looked up on the instance: it may be a fake, whose own method counts.
+                    func = plan.func if plan.service is None else getattr(scope.get(plan.service), plan.func.__name__)
+                    await self._called(func, plan.args, {**plan.kwargs, **supplied})
+            finally:
+                if scope.has_to_close():
+                    await scope.close(sys.exc_info())
 
-    async def _once(self, plan: Plan, number: int) -> None:
-        if plan.injector is None:
-            with _limited(plan):
-                await self._call(plan.func, plan.args, plan.kwargs)
-            return
-        async with self._container.attempt(plan.injector, partial(plan.context, number)) as get:
-            with _limited(plan):
-                supplied = {name: get(key) for name, key in plan.needs.items()}
-                # Looked up on the instance: it may be a fake, whose own method counts.
-                func = plan.func if plan.service is None else getattr(get(plan.service), plan.func.__name__)
-                await self._call(func, plan.args, {**plan.kwargs, **supplied})
-
-    async def _call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        if is_async(func):
-            await func(*args, **kwargs)
-        else:
-            await self._threads.call(partial(func, *args, **kwargs))
+    def _called(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
+        call: Awaitable[Any] = (
+            func(*args, **kwargs) if is_async(func) else self._threads.call(partial(func, *args, **kwargs))
+        )
+        return call
 
 
 def _unfolded(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -159,21 +170,14 @@ def refuse_arguments(
         TypeError: it does not take these arguments.
     """
     given = args if service is None else (INJECTED, *args)
-    coroutine = bind(func, given, {**kwargs, **dict.fromkeys(needs, INJECTED)})
+    coroutine = bind(func, given, {**kwargs, **dict.fromkeys(needs, INJECTED)} if needs else kwargs)
     if coroutine is not None:
         coroutine.close()
 
 
-@contextmanager
-def _limited(plan: Plan) -> Generator[None]:
+def _limited(plan: Plan) -> AbstractContextManager[None]:
     seconds = plan.policy.timeout_seconds
-    if seconds is None:
-        yield
-        return
-    with anyio.move_on_after(seconds) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise timed_out(plan.name, seconds)
+    return UNLIMITED if seconds is None else limited_by(seconds, plan.name)
 
 
 def _attempts(retry: Retry) -> Any:

@@ -8,7 +8,7 @@ callable is bound by its signature, and called when the task runs.
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any, Final, NoReturn
 
 from starlette.background import BackgroundTask, BackgroundTasks
@@ -42,22 +42,25 @@ def bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, A
 
 def is_async(func: Any) -> bool:
     """Whether calling `func` only makes a coroutine: it is an ``async def``, or a partial or method of one, say."""
-    return bool(_flags(func) & inspect.CO_COROUTINE)
+    code = _code(func)
+    return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
 
 
-def _flags(func: Any) -> int:
-    code = getattr(_called(func), "__code__", None)
-    return 0 if code is None else code.co_flags
-
-
-def _called(func: Any) -> object:
-    """The plain function that runs when `func` is called, as far as that can be known; else `func`."""
-    kind = type(func)
-    if kind is functools.partial:
-        return _called(func.func)
-    if kind is MethodType:
-        return _called(func.__func__)
-    return kind.__call__ if kind is not FunctionType and type(kind.__call__) is FunctionType else func
+def _code(func: Any) -> CodeType | None:
+    """That of the plain function that runs when `func` is called, as far as it can be known."""
+    while True:
+        kind = type(func)
+        if kind is FunctionType:
+            code: CodeType = func.__code__
+            return code
+        if kind is functools.partial:
+            func = func.func
+        elif kind is MethodType:
+            func = func.__func__
+        elif type(kind.__call__) is FunctionType:
+            func = kind.__call__
+        else:
+            return None
 
 
 def _refuse_other_than_functions(func: object) -> None:
@@ -80,7 +83,8 @@ def _refuse_other_than_functions(func: object) -> None:
 
 
 def _refuse_generator(func: object) -> None:
-    flags = _flags(func)
+    code = _code(func)
+    flags = 0 if code is None else code.co_flags
     if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR) and not flags & inspect.CO_ITERABLE_COROUTINE:
         raise TypeError(
             f"add_task() cannot run the generator function {name_of(func)}: nobody would iterate it; "

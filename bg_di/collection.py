@@ -132,7 +132,8 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
         self.waiting.append(call)
         if self._ended:
             self._take_back(call)
-        self._runner.added(call)
+        if self._runner.observers.listening:
+            self._runner.added(call)
         return plan
 
     def _remember(self, func: FunctionType, plan: Declaration | None) -> None:

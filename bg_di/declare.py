@@ -38,9 +38,6 @@ class Injected:
 INJECTED: Final[Any] = Injected()
 
 
-_SERVICE: Final = "__background_task_service__"
-
-
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """What was declared.
@@ -48,14 +45,19 @@ class Declaration:
     Attributes:
         name: what the task goes by.
         policy: when it runs, and how.
-        service: the class that it was looked up on, if it is a method.
+        owner: the class that it was looked up on, if it is a method. A class must not be kept by its methods' copies.
     """
 
     name: str
     policy: Policy
-    service: type | None = None
+    owner: "ref[type] | None" = None
     # A call of which no more is to be known is run by the collection itself.
     is_plain: ClassVar = True
+
+    @property
+    def service(self) -> type | None:
+        """What the container builds: the class that it was looked up on, if it is a method."""
+        return None if self.owner is None else self.owner()
 
     @property
     def limit(self) -> float | None:
@@ -131,8 +133,7 @@ def declared(func: object) -> Declaration | None:
             f"add_task() cannot tell which service has the task {declaration.name}: another decorator is above "
             "@background_task; put @background_task on top"
         )
-    service = marks.get(_SERVICE)
-    return declaration if service is None else replace(declaration, service=service())
+    return declaration
 
 
 def _declare(func: Any, *, name: str | None, policy: Policy) -> Any:
@@ -207,5 +208,5 @@ def _copy(func: FunctionType, owner: type) -> FunctionType:
     copy = FunctionType(func.__code__, func.__globals__, func.__name__, func.__defaults__, func.__closure__)
     copy.__kwdefaults__ = func.__kwdefaults__
     update_wrapper(copy, func)
-    setattr(copy, _SERVICE, ref(owner))
+    setattr(copy, MARK, replace(getattr(func, MARK), owner=ref(owner)))
     return copy

@@ -117,7 +117,8 @@ class Drain(Origin):
                                 name = func if func in ledger.kept else ledger.keep(func)
                             row.append(name)
                             continue
-                    self._note(row)
+                    if row:
+                        self._note(row)
                     ledger.note(call, "succeeded")
                 except BaseException as error:
                     self._note(row)
@@ -210,7 +211,8 @@ class Drain(Origin):
         elif self._stopped is not None and (self._given_up or when != "always"):
             end = self._stopped
         else:
-            self._runner.released(call)
+            if self._runner.observers.listening:
+                self._runner.released(call)
             return True
         self._note(row)
         self._end_unrun(call, *end)

@@ -66,10 +66,11 @@ class Ledger:
 
     def note(self, call: Waiting, state: State, reason: str | None = None, *, ran: bool = True) -> None:
         """Note how one call ended, and why, if it did not succeed or was not even run."""
-        plan, task = call[6], Task(call)
-        reference = plan.reference if isinstance(plan, Plan) else self.asked.pop(call[0], None)
+        coroutine, _, origin, func, _, _, plan = call
+        name = name_of(func) if plan is None else plan.name
+        reference = plan.reference if isinstance(plan, Plan) else self.asked.pop(coroutine, None)
         end: End = (state, reason and reason[:_LONGEST_REASON], reference, _attempt(plan, ran=ran))
-        self.ended.append(([task.name], task.collection.method, task.collection.path, time(), end))
+        self.ended.append(([name], origin.collection.method, origin.collection.path, time(), end))
 
     def keep(self, func: Callable[..., Any]) -> Callable[..., Any] | str:
         """What may stand for a function when its request is over: its name, unless it is one of a module."""

@@ -1,8 +1,8 @@
 """Who watches tasks: around each of them, around each attempt, and when something happens to one."""
 
-from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, Literal
 
 from bg_di import log
 from bg_di.plan import Plan
@@ -52,12 +52,17 @@ class TaskObserver:
 
 
 class Observers:
-    """The observers of one application, each kept from hurting anybody else."""
+    """The observers of one application, each kept from hurting anybody else.
+
+    Attributes:
+        listening: whether there is anybody to be told of anything.
+    """
 
     def __init__(self) -> None:
         self._tasks: list[Callable[..., Any]] = []
         self._attempts: list[Callable[..., Any]] = []
         self._events: list[Callable[..., Any]] = []
+        self.listening = False
 
     def watch(self, observers: Iterable[TaskObserver]) -> None:
         """Call from now on the hooks that `observers` override."""
@@ -66,53 +71,53 @@ class Observers:
                 own = getattr(observer, hook)
                 if getattr(own, "__func__", None) is not getattr(TaskObserver, hook):
                     hooks.append(own)
-
-    def __bool__(self) -> bool:
-        """Whether there is anybody to be told of anything."""
-        return bool(self._tasks or self._attempts or self._events)
+                    self.listening = True
 
     def around_task(self, plan: Plan) -> AbstractContextManager[None]:
         """What is entered while a task runs."""
-        return _around(self._tasks, plan) if self._tasks else nullcontext()
+        return _Around(self._tasks, plan.record("running")) if self._tasks else NOBODY
 
     def around_attempt(self, plan: Plan) -> AbstractContextManager[None]:
         """What is entered while an attempt runs."""
-        return _around(self._attempts, plan) if self._attempts else nullcontext()
+        return _Around(self._attempts, plan.record("running")) if self._attempts else NOBODY
 
     def event(self, kind: Event, plan: Plan, state: State, reason: str | None = None) -> None:
         """Tell what happened to a task."""
+        if not self._events:
+            return
+        record = plan.record(state, reason)
         for hook in self._events:
-            with _harmless(hook):
-                hook(kind, plan.record(state, reason))
+            try:
+                hook(kind, record)
+            except Exception:  # noqa: BLE001  # an observer is not to be noticed
+                log.observer_failed(hook)
 
 
-@contextmanager
-def _around(hooks: list[Callable[..., Any]], plan: Plan) -> Generator[None]:
-    record = plan.record("running")
-    with ExitStack() as entered:
-        for hook in hooks:
-            with _harmless(hook):
-                entered.push(_Left(hook, hook(record)))
-        yield
+class _Around(AbstractContextManager[None]):
+    """All that some hooks return for one record, entered and left whatever that makes of it."""
+
+    def __init__(self, hooks: list[Callable[..., Any]], record: TaskRecord) -> None:
+        self._hooks = hooks
+        self._record = record
+        self._entered: list[tuple[Callable[..., Any], AbstractContextManager[Any]]] = []
+
+    def __enter__(self) -> None:
+        for hook in self._hooks:
+            try:
+                entered = hook(self._record)
+                if entered is not None:
+                    entered.__enter__()
+                    self._entered.append((hook, entered))
+            except Exception:  # noqa: BLE001  # an observer is not to be noticed
+                log.observer_failed(hook)
+
+    def __exit__(self, *error: Any) -> None:
+        while self._entered:
+            hook, entered = self._entered.pop()
+            try:
+                entered.__exit__(*error)
+            except Exception:  # noqa: BLE001  # nor is it now
+                log.observer_failed(hook)
 
 
-class _Left:
-    """Leaves what a hook returned, whatever that makes of it."""
-
-    def __init__(self, hook: Callable[..., Any], entered: AbstractContextManager[Any] | None) -> None:
-        self._hook = hook
-        self._stack = ExitStack()
-        if entered is not None:
-            self._stack.enter_context(entered)
-
-    def __call__(self, *error: Any) -> None:
-        with _harmless(self._hook):
-            self._stack.__exit__(*error)
-
-
-@contextmanager
-def _harmless(hook: Callable[..., Any]) -> Generator[None]:
-    try:
-        yield
-    except Exception:  # noqa: BLE001  # an observer is not to be noticed
-        log.observer_failed(hook)
+NOBODY: Final = nullcontext()

@@ -12,7 +12,7 @@ from bg_di.protocols import Collection
 from bg_di.record import State, TaskRecord
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False)
 class Plan:
     """One call that is more than a plain one.
 
@@ -37,7 +37,7 @@ class Plan:
     service: type | None
     needs: Mapping[str, Any]
     collection: Collection
-    injector: Any = None
+    injector: Any
     # An attempt keeps the timeout by itself.
     limit: ClassVar[None] = None
     is_plain: ClassVar = False

@@ -1,7 +1,6 @@
 """What the layers below ask of those above."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from bg_di.context import TaskContext, TaskReference
@@ -25,6 +24,19 @@ class Collection(Protocol):
     async def __call__(self) -> None: ...
 
 
+class AttemptScope(Protocol):
+    """What the container keeps for one attempt."""
+
+    def get(self, key: Any) -> Any:
+        """Resolve a key."""
+
+    def has_to_close(self) -> bool:
+        """Whether anything was built that has to be given back."""
+
+    async def close(self, why: Any) -> None:
+        """Give it back, with the error that ended the attempt, as `sys.exc_info` has it."""
+
+
 class Container(Protocol):
     """What is asked of the container of an application.
 
@@ -40,8 +52,6 @@ class Container(Protocol):
     def refuse_unsatisfied(self, injector: Any, key: Any, needed_by: str) -> None:
         """Raise a `TypeError` if `key` cannot be supplied to an attempt, as far as bindings can be read."""
 
-    def attempt(
-        self, injector: Any, context: Callable[[], TaskContext]
-    ) -> AbstractAsyncContextManager[Callable[[Any], Any]]:
-        """Open the scope of one attempt in the current context; it is entered as what resolves a key."""
+    def open(self, injector: Any, context: Callable[[], TaskContext]) -> "AttemptScope":
+        """Open the scope of one attempt in the current context."""
         ...

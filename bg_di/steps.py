@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Awaitable, Coroutine, Generator
+from contextlib import contextmanager
 from contextvars import Context
 from types import coroutine
 from typing import Any, Final
@@ -65,8 +66,19 @@ async def limited(rest: Awaitable[None], seconds: float, name: str) -> None:
 
 async def run_limited(context: Context, call: Coroutine[Any, Any, Any], seconds: float, name: str) -> None:
     """The same from the start and on any event loop, for a coroutine whose steps run in `context`."""
-    with anyio.move_on_after(seconds) as scope:
+    with limited_by(seconds, name):
         await run_in(context, call)
+
+
+@contextmanager
+def limited_by(seconds: float, name: str) -> Generator[None]:
+    """Leave to what is awaited inside so many seconds, on any event loop.
+
+    Raises:
+        TaskTimedOut: naming the task.
+    """
+    with anyio.move_on_after(seconds) as scope:
+        yield
     if scope.cancelled_caught:
         raise timed_out(name, seconds)
 

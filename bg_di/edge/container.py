@@ -1,9 +1,8 @@
 """Ellar's container, as a task sees it: a request scope of its own for each attempt."""
 
 import asyncio
-import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
@@ -18,7 +17,7 @@ from bg_di import log
 from bg_di.context import TaskContext
 from bg_di.edge.chain import refuse_unsatisfied
 from bg_di.edge.injector import injector_here
-from bg_di.edge.sessions import close_sessions
+from bg_di.edge.sessions import close_session, sessions_in
 
 # What an attempt supplies by itself.
 ATTEMPT_KEYS: tuple[type, ...] = (TaskContext, AsyncExitStack)
@@ -65,41 +64,53 @@ class EllarContainer:
             refuse_unsatisfied(injector, key, needed_by, ATTEMPT_KEYS)
             self._satisfied.add((id(injector), key))
 
-    @asynccontextmanager
-    async def attempt(
-        self, injector: EllarInjector, context: Callable[[], TaskContext]
-    ) -> AsyncGenerator[Callable[[Any], Any]]:
-        """Open the scope of one attempt in the current context; it is entered as what resolves a key.
+    def open(self, injector: EllarInjector, context: Callable[[], TaskContext]) -> "AttemptScope":
+        """Open the scope of one attempt in the current context."""
+        return AttemptScope(injector, context)
 
-        At its end an injected `AsyncExitStack` is closed, then the database sessions that it has built: whatever
-        happened, shielded from cancellation, for at most `CLEAN_UP_TIMEOUT` seconds.
-        """
-        scope = RequestScopeContext()
-        stack = _Made(AsyncExitStack)
-        scope.context.update({AsyncExitStack: stack, TaskContext: _Made(context)})
-        request_context_var.set(scope)
+
+class AttemptScope:
+    """The request scope of one attempt, with what it supplies by itself.
+
+    Args:
+        injector: that keys are resolved from.
+        context: makes the `TaskContext`, if that is asked for.
+    """
+
+    def __init__(self, injector: EllarInjector, context: Callable[[], TaskContext]) -> None:
+        self.get = injector.get
+        self._context = context
+        self._stack = _Made(AsyncExitStack)
+        self._scope = RequestScopeContext()
+        self._scope.context.update({AsyncExitStack: self._stack, TaskContext: _Made(context)})
+        request_context_var.set(self._scope)
         _injector_context_var.set(injector)
-        try:
-            yield injector.get
-        finally:
-            with anyio.move_on_after(CLEAN_UP_TIMEOUT, shield=True) as limit:
-                try:
-                    await _close(stack.made, scope, sys.exc_info())
-                except asyncio.CancelledError:
-                    # The shield is anyio's: what asyncio itself cancels once more gets through.
-                    if not limit.cancel_called:
-                        log.clean_up_broken(context().name)
-                    raise
-            if limit.cancelled_caught:
-                log.clean_up_took_too_long(context().name, CLEAN_UP_TIMEOUT)
+
+    def has_to_close(self) -> bool:
+        """Whether an `AsyncExitStack` was injected, or database sessions were built."""
+        return self._stack.made is not None or bool(sessions_in(self._scope))
+
+    async def close(self, why: Any) -> None:
+        """Close the stack, then the sessions: whatever happened, shielded, for at most `CLEAN_UP_TIMEOUT` seconds."""
+        with anyio.move_on_after(CLEAN_UP_TIMEOUT, shield=True) as limit:
+            try:
+                await _close(self._stack.made, sessions_in(self._scope), why)
+            except asyncio.CancelledError:
+                # The shield is anyio's: what asyncio itself cancels once more gets through.
+                if not limit.cancel_called:
+                    log.clean_up_broken(self._context().name)
+                raise
+        if limit.cancelled_caught:
+            log.clean_up_took_too_long(self._context().name, CLEAN_UP_TIMEOUT)
 
 
-async def _close(stack: AsyncExitStack | None, scope: RequestScopeContext, why: Any) -> None:
+async def _close(stack: AsyncExitStack | None, sessions: list[Any], why: Any) -> None:
     try:
         if stack is not None:
             await stack.__aexit__(*why)
     finally:
-        await close_sessions(scope)
+        for session in sessions:
+            await close_session(session)
 
 
 class _Made(Provider[Any]):
