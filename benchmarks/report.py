@@ -1,5 +1,6 @@
 """What was measured, in tables."""
 
+import math
 import os
 import platform
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.counting import Counts, averaged, valgrind_version
 from benchmarks.growth import STEP, TASKS_A_REQUEST, Endurance
-from benchmarks.limits import INSTRUCTIONS, SLOWER_BESIDE_SLOW_TASKS, Ratio, cost_in, judged
+from benchmarks.limits import SHOWN, SLOWER_BESIDE_SLOW_TASKS, Limit, Ratio, cost_in, judged
 from benchmarks.subjects import Subject, added, alone
 from benchmarks.threads import SLOW_TASKS, STARVED, THREADS, Latency, p99
 from benchmarks.timing import Times, ratio, seconds
@@ -49,10 +50,10 @@ def beside_slow_tasks(latency: Latency) -> Ratio:
     )
 
 
-def limits_table(counts: Sequence[Counts]) -> str:
+def limits_table(limits: Sequence[Limit], counts: Sequence[Counts]) -> str:
     """The limits on instructions, and what was counted: on average, and the ratio in each layout."""
     measured = averaged(counts)
-    in_layouts = zip(*(judged(INSTRUCTIONS, layout) for layout in counts), strict=True)
+    in_layouts = zip(*(judged(limits, layout) for layout in counts), strict=True)
     rows = [
         [
             verdict.work,
@@ -62,7 +63,7 @@ def limits_table(counts: Sequence[Counts]) -> str:
             f"{min(each.measured for each in ratios):.3f} to {max(each.measured for each in ratios):.3f}",
             *_judgement(verdict),
         ]
-        for limit, verdict, ratios in zip(INSTRUCTIONS, judged(INSTRUCTIONS, measured), in_layouts, strict=True)
+        for limit, verdict, ratios in zip(limits, judged(limits, measured), in_layouts, strict=True)
     ]
     return _table(["Work", "Against", "bg_di", "There", "By layout", "Ratio", "Limit", "Holds"], rows)
 
@@ -71,7 +72,7 @@ def document(results: Results) -> str:
     """The whole of RESULTS.md."""
     sections = {
         "What bg_di costs": [_ABOUT, _machine()],
-        "Instructions of one request": [limits_table(results.counts), _about_counting(results.counts)],
+        "Instructions of one request": [limits_table(SHOWN, results.counts), _about_counting(results.counts)],
         "Sync handlers beside slow sync tasks": [_latency_table(results.latencies), _ABOUT_LATENCY],
         "CPU time of one request": [_time_table(results.times), _ABOUT_TIME],
         "Growth in a request: what each of its tasks adds": [_growth_table(results)],
@@ -148,7 +149,7 @@ def _time_table(times: Times) -> str:
             f"{seconds(times, limit.theirs) * 1e6:,.1f}",
             f"{ratio(times, limit.ours, limit.theirs):.3f}",
         ]
-        for limit in INSTRUCTIONS
+        for limit in SHOWN
     ]
     return _table(["Work", "Against", "bg_di", "There", "Ratio"], rows)
 
@@ -181,7 +182,10 @@ def _endurance_table(endurance: Sequence[Endurance]) -> str:
 
 
 def _judgement(verdict: Ratio, digits: int = 3) -> list[str]:
-    return [f"{verdict.measured:.{digits}f}", f"{verdict.at_most:.2f}", "yes" if verdict.holds else "**no**"]
+    measured = f"{verdict.measured:.{digits}f}"
+    if verdict.at_most == math.inf:
+        return [measured, "none", ""]
+    return [measured, f"{verdict.at_most:.2f}", "yes" if verdict.holds else "**no**"]
 
 
 def _table(head: list[str], rows: Iterable[list[str]]) -> str:

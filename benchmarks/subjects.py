@@ -9,8 +9,10 @@ class Subject:
     """A stack that does one thing over and over.
 
     Attributes:
-        stack: ``"ellar"`` (its built-in feature), ``"bg_di"``, the same with a ``"declared"`` task or a ``"timed"``
-            one, ``"fastapi"``, or ``"starlette"`` (its collection alone, without a request).
+        stack: ``"ellar"`` (its built-in feature), ``"bg_di"``, the same with a ``"declared"`` task, a ``"timed"`` one
+            or a method of a ``"service"``, with an ``"idle"`` observer or one that is ``"listening"``;
+            ``"resolving"`` (a handler in plain Ellar that asks for that service, in the place of a task),
+            ``"fastapi"``, or ``"starlette"`` (its collection alone, without a request).
         tasks: how many are added to one request; a route with 0 does not ask for the collection at all.
     """
 
@@ -51,3 +53,8 @@ def added(stack: str, tasks: int) -> Cost:
 def alone(tasks: int) -> Cost:
     """Starlette's collection alone: made, filled and awaited."""
     return Cost(Subject("starlette", tasks))
+
+
+def resolved() -> Cost:
+    """What it adds to the bare route in plain Ellar that a handler asks for a service."""
+    return Cost(Subject("resolving", 1), over=Subject("ellar", 0))

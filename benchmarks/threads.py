@@ -16,6 +16,7 @@ from ellar.common import get
 from starlette.background import BackgroundTasks
 
 from benchmarks.applications import Once, ellar_application, sender
+from bg_di import BackgroundTasksModule
 
 SLOW_TASKS, THREADS = 45, 40
 _ROUNDS, _REQUESTS = 100, 50
@@ -108,7 +109,7 @@ async def _load(slow: Once, gate: _Gate) -> AsyncIterator[None]:
 
 async def _measured(stack: str) -> Latency:
     gate = _Gate()
-    app = ellar_application(_routes(gate), with_bg_di=stack == "bg_di")
+    app = ellar_application(_routes(gate), BackgroundTasksModule if stack == "bg_di" else None)
     slow, handler = sender(app, "GET", "/slow"), sender(app, "GET", "/handler")
     idle: list[float] = []
     loaded: list[float] | None = []

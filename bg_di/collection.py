@@ -81,7 +81,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
             if (
                 type(func) is FunctionType
                 and func.__code__.co_flags & CO_COROUTINE
-                and not (func.__dict__ or self._runner.observers)
+                and not (func.__dict__ or self._runner.observers.listening)
             ):
                 self._plain = func
             elif (remembered := self._remembered)[0] is func:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from threading import Lock
 from time import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 
@@ -130,22 +130,21 @@ class Drain(Origin):
             self._abandon(error)
             raise
         finally:
-            if row:
-                self._note(row)
+            if row:  # as `_note` does, in place
+                scope = self._scope
+                ledger.ended.append((row, scope.get("method", WEBSOCKET), scope["path"], time(), SUCCEEDED))
             self._running = self._task = None
             self._plain = NOTHING
             if not decided:
                 self.waiting.extendleft(reversed(self._undecided))
                 self._undecided = ()
             awaited, self._draining = self._draining, False
-            if isinstance(awaited, anyio.Event):
-                awaited.set()
+            if awaited is not True:
+                cast(anyio.Event, awaited).set()
 
     def _note(self, row: list[Callable[..., Any] | str]) -> None:
         if row:
-            scope = self._scope
-            ended = row.copy(), scope.get("method", WEBSOCKET), scope["path"], time(), SUCCEEDED
-            self._runner.ledger.ended.append(ended)
+            self._runner.ledger.ended.append((row.copy(), self.method, self.path, time(), SUCCEEDED))
             row.clear()
 
     def at_work(self) -> Iterator[tuple[Waiting, State, float]]:
