@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from bg_di.binding import bind, is_async, name_of
-from bg_di.declare import INJECTED, Declaration, declared, refuse_timeout_of_sync
+from bg_di.declare import INJECTED, Declaration, declared, refuse_placeholder, refuse_timeout_of_sync
 from bg_di.dependencies import missing, needs_of
 from bg_di.observer import Observers
 from bg_di.plan import Plan
@@ -65,6 +65,7 @@ class Attempts:
         declaration = declared(func)
         plain = policy is None and not self._observers.listening
         if declaration is None:
+            refuse_placeholder(func)
             if plain:
                 return None
             name, wanted, needs, service = name_of(func), DEFAULT, NOTHING, None

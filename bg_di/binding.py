@@ -46,6 +46,11 @@ def is_async(func: Any) -> bool:
     return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
 
 
+def lasts(func: Callable[..., Any]) -> bool:
+    """Whether its module keeps it anyway; a function that was made in another one may keep what a request had."""
+    return type(func) is FunctionType and not func.__code__.co_flags & inspect.CO_NESTED
+
+
 def _code(func: Any) -> CodeType | None:
     """That of the plain function that runs when `func` is called, as far as it can be known."""
     while True:

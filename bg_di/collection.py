@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from functools import partial
-from inspect import CO_COROUTINE
 from time import time
 from types import FunctionType
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from bg_di.background_tasks import BackgroundTasks
-from bg_di.binding import bind, refuse_arguments
+from bg_di.binding import bind, is_async, lasts, refuse_arguments
 from bg_di.context import TaskReference
 from bg_di.declare import Declaration
 from bg_di.drain import NOTHING, Drain
@@ -41,7 +40,6 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
     """
 
     substitute: Callable[[type[StarletteBackgroundTasks]], StarletteBackgroundTasks] | None
-    _remembered: tuple[Any, Declaration | None] = NOTHING, None
 
     def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
         # Set here what each request looks at: reading a default of the class costs several times as much.
@@ -74,21 +72,17 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
             within(self._named(running), partial(self.add_task, func, *args, **kwargs))
             return
         # What `_add` does with a plain ``async def``, in place; and who adds many tasks mostly adds the same function.
-        plan = None
+        plan: Any = None
         if func is not self._plain:
             if not self.waiting:
                 self._since = time()
-            if (
-                type(func) is FunctionType
-                and func.__code__.co_flags & CO_COROUTINE
-                and not (func.__dict__ or self._runner.observers.listening)
-            ):
-                self._plain = func
-            elif (remembered := self._remembered)[0] is func:
-                plan = remembered[1]
-            else:
+            # Other callables need not be hashable.
+            plan = self._runner.known.get(func, NOTHING) if type(func) is FunctionType else NOTHING
+            if plan is NOTHING:
                 self._add(origin, func, args, kwargs, None)
                 return
+            if plan is None:
+                self._plain = func
         try:
             coroutine = func(*args, **kwargs)
         except TypeError as error:
@@ -126,8 +120,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
             coroutine = self._runner.attempts.perform(plan)
         else:
             coroutine = self._bound(func, args, kwargs)
-            if type(func) is FunctionType and func.__code__.co_flags & CO_COROUTINE:
-                self._remember(func, plan)
+            self._remember(func, plan)
         call = coroutine, copy_context(), origin, func, args, kwargs, plan
         self.waiting.append(call)
         if self._ended:
@@ -136,11 +129,12 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
             self._runner.added(call)
         return plan
 
-    def _remember(self, func: FunctionType, plan: Declaration | None) -> None:
-        if plan is None:
-            self._plain = func
-        else:
-            self._remembered = func, plan
+    def _remember(self, func: Callable[..., Any], plan: Declaration | None) -> None:
+        if type(func) is FunctionType and is_async(func):
+            if lasts(func):
+                self._runner.known[func] = plan
+            elif plan is None:
+                self._plain = func
 
     def _bound(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -170,6 +170,24 @@ def refuse_timeout_of_sync(func: Any, policy: Policy) -> None:
         )
 
 
+def refuse_placeholder(func: Any) -> None:
+    """What is not declared is given nothing by the container.
+
+    Raises:
+        TypeError: a parameter of `func` has `INJECTED` as its default.
+    """
+    function = getattr(func, "__func__", func)
+    defaults = (
+        *(getattr(function, "__defaults__", None) or ()),
+        *(getattr(function, "__kwdefaults__", None) or {}).values(),
+    )
+    if any(default is INJECTED for default in defaults):
+        raise TypeError(
+            f"add_task() cannot run {name_of(func)}: it has INJECTED as a default, which only a declared task is given "
+            "something for; put @background_task on it"
+        )
+
+
 class _Method:
     """A declared method in its class. It passes for a function, to tools and to decorators above it."""
 

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from threading import Lock
 from time import time
+from types import FunctionType
 from typing import Any, Final, cast
 
 import anyio
@@ -114,7 +115,7 @@ class Drain(Origin):
                         elif (plan is None or plan.is_plain) and not asked:
                             if func is not last:
                                 last = func
-                                name = func if func in ledger.kept else ledger.keep(func)
+                                name = func if type(func) is FunctionType and func in ledger.kept else ledger.keep(func)
                             row.append(name)
                             continue
                     if row:

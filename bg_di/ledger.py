@@ -4,13 +4,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from inspect import CO_NESTED, CORO_CLOSED, getcoroutinestate
+from inspect import CORO_CLOSED, getcoroutinestate
 from threading import Lock
 from time import time
-from types import FunctionType
 from typing import Any, Final, Protocol
 
-from bg_di.binding import name_of
+from bg_di.binding import lasts, name_of
 from bg_di.context import TaskReference
 from bg_di.plan import Plan
 from bg_di.record import State, TaskRecord
@@ -74,7 +73,7 @@ class Ledger:
 
     def keep(self, func: Callable[..., Any]) -> Callable[..., Any] | str:
         """What may stand for a function when its request is over: its name, unless it is one of a module."""
-        if type(func) is not FunctionType or func.__code__.co_flags & CO_NESTED:
+        if not lasts(func):
             return name_of(func)
         self.kept.add(func)
         return func

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from contextvars import Context
+from typing import Any
 
 from anyio.lowlevel import checkpoint
 
 from bg_di import log
 from bg_di.attempts import Attempts
+from bg_di.declare import Declaration
 from bg_di.errors import TaskTimedOut
 from bg_di.failure import TaskErrorHandler, TaskFailure
 from bg_di.ledger import Ledger
@@ -28,6 +30,9 @@ class Runner:
         observers: hear what goes on.
         error_handler: gives the handler that hears of failing tasks, from the container.
         stop_on_error: whether a failing task ends the rest of its request.
+
+    Attributes:
+        known: async functions whose calls the collection runs by itself, with what they were declared as.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Runner:
         self.ledger = ledger
         self.observers = observers
         self.stop_on_error = stop_on_error
+        self.known: dict[Callable[..., Any], Declaration | None] = {}
         self._error_handler = error_handler
 
     async def finish(self) -> None:

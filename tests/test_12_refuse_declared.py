@@ -3,10 +3,11 @@
 import sys
 from collections.abc import AsyncGenerator, Generator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from ellar.common import Inject
+from ellar.common import Inject, get
 
 from bg_di import INJECTED, BackgroundTasks, BackgroundTasksUnavailable, Retry, background_task
 from bg_di.errors import InvalidOptions
@@ -194,3 +195,37 @@ async def test_the_recording_fake_takes_what_the_real_one_takes() -> None:
         await tasks.drain()
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         tasks.add_task(Mailer.send)  # type: ignore[call-overload]
+
+
+async def undeclared(mailer: Any = INJECTED) -> None:
+    raise AssertionError("never runs")
+
+
+class Undeclared:
+    async def send(self, *, mailer: Any = INJECTED) -> None:
+        raise AssertionError("never runs")
+
+
+@pytest.mark.parametrize("func", [undeclared, partial(undeclared), Undeclared().send])
+async def test_what_is_to_be_injected_without_a_declaration_is_refused(func: Any) -> None:
+    """Nobody would put anything in the place of INJECTED; also by the fake, and however often it is added."""
+    refusals: list[str] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        for _ in range(2):
+            with pytest.raises(TypeError) as refusal:
+                tasks.add_task(func)
+            refusals.append(str(refusal.value))
+
+    await request(application(handler), "/")
+    with pytest.raises(TypeError) as refusal:
+        RecordingBackgroundTasks().add_task(func)
+    refusals.append(str(refusal.value))
+    assert len(refusals) == 3
+    for text in refusals:
+        assert text.startswith(f"add_task() cannot run {__name__}:")
+        assert text.endswith(
+            "it has INJECTED as a default, which only a declared task is given something for; "
+            "put @background_task on it"
+        )

@@ -5,6 +5,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -368,6 +369,23 @@ async def test_a_response_of_its_own_tasks_is_shown_as_well() -> None:
         assert sorted(told(monitor_of(app).snapshot())) == [("hold", "running"), ("quick", "waiting")]
         stage.go_on.set()
     assert told(monitor_of(app).history()) == [("hold", "succeeded"), ("quick", "succeeded")]
+
+
+async def test_callables_that_cannot_be_hashed_are_tasks_like_others() -> None:
+    """A dataclass with a ``__call__`` is one; nothing here may rely on a hash of the user's."""
+    ran: list[str] = []
+
+    @dataclass
+    class Send:
+        address: str
+
+        async def __call__(self) -> None:
+            ran.append(self.address)
+
+    app = adding(Send("ada"), quick, Send("grace"))
+    await request(app, "/")
+    assert ran == ["ada", "grace"]
+    assert [record.state for record in monitor_of(app).history()] == ["succeeded"] * 3
 
 
 @pytest.mark.parametrize("size", [0, 3])

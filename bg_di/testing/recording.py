@@ -10,7 +10,7 @@ from bg_di.attempts import refuse_arguments
 from bg_di.background_tasks import BackgroundTasks, refuse_service
 from bg_di.binding import name_of, signature_of
 from bg_di.context import TaskReference
-from bg_di.declare import INJECTED, declared, refuse_timeout_of_sync
+from bg_di.declare import INJECTED, declared, refuse_placeholder, refuse_timeout_of_sync
 from bg_di.dependencies import missing, needs_of
 from bg_di.edge.container import key_of
 from bg_di.policy import DEFAULT
@@ -34,6 +34,8 @@ class RecordingBackgroundTasks(BackgroundTasks):
 
     def _take(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         declaration = declared(func)
+        if declaration is None:
+            refuse_placeholder(func)
         needs = {} if declaration is None else needs_of(func, key_of)
         service = None if declaration is None else declaration.service
         refuse_arguments(func, args, kwargs, missing(func, needs, _whole(func, args), kwargs), service)
