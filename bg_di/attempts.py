@@ -173,7 +173,7 @@ def _limited(plan: Plan) -> Generator[None]:
     with anyio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:
-        raise timed_out(plan.name, seconds)
+        raise timed_out(plan.name, seconds) from None
 
 
 def _attempts(retry: Retry) -> Any:
