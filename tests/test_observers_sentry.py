@@ -20,7 +20,15 @@ from sentry_sdk.integrations.asgi import SentryAsgiMiddleware
 from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.transport import Transport
 
-from bg_di import BackgroundTasks, BackgroundTasksModule, Retry, TaskErrorHandler, TaskFailure, background_task
+from bg_di import (
+    BackgroundTasks,
+    BackgroundTasksModule,
+    Retry,
+    TaskErrorHandler,
+    TaskFailure,
+    background_task,
+    current_background_tasks,
+)
 from bg_di.observer import TaskObserver
 from bg_di.observers.sentry import SentryObserver
 from tests.harness import Log, application, concurrently, request
@@ -287,6 +295,28 @@ async def test_nothing_leaks_into_the_next_task_or_request(wrapped: Any, start: 
     assert "user" not in other
     assert "background_task" not in other["contexts"]
     assert other.get("transaction") not in {"first", "second"}
+
+
+async def test_a_task_that_a_task_has_added_has_a_scope_of_its_own(start: Start) -> None:
+    """It begins with what the adding one has set, under its own name."""
+    sent = start(traces_sample_rate=1.0)
+
+    @background_task(name="adds")
+    async def adds() -> None:
+        sentry_sdk.set_tag("adding", "set")
+        current_background_tasks().add_task(fails_in_a_thread, SECRET)
+        current_background_tasks().add_task(fails, SECRET)
+
+    await request(wrapped_by_sentry(adding(lambda tasks: tasks.add_task(adds), on_error="continue")), "/x")
+    assert [(event["transaction"], *sorted(event["tags"])) for event in sent.events] == [
+        ("fails_in_a_thread", "adding", "of the thread", "task_id"),
+        ("fails", "adding", "task_id"),
+    ]
+    assert len({event["tags"]["task_id"] for event in sent.events}) == 2
+    *tasks, its_request = sent.of("transaction")
+    assert [each["transaction"] for each in tasks] == ["adds", "fails_in_a_thread", "fails"]
+    parents = {each["contexts"]["trace"]["parent_span_id"] for each in tasks}
+    assert parents == {its_request["contexts"]["trace"]["span_id"]}
 
 
 async def test_concurrent_requests_of_two_applications_are_told_apart(start: Start) -> None:

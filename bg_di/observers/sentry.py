@@ -25,12 +25,11 @@ _captured: ContextVar[int | None] = ContextVar("bg_di.observers.sentry", default
 class SentryObserver(TaskObserver):
     """Sends one event for each task that fails, after its last attempt. A task that is cancelled has not failed.
 
-    A task has an isolation scope of its own, forked from its request's: the tags it sets go with its own events only.
-    These have its name as transaction, the tag ``task_id`` and the context ``background_task``: its id, name, method,
-    path and attempt. If Sentry traces, it is a transaction of its own (op ``queue.task``), in the trace of its request.
-
-    That the default `TaskErrorHandler` logs the same error makes no second event. What else bg_di logs at ERROR, as
-    that a task was cut off or never started, reaches Sentry by its logging integration.
+    A task has an isolation scope of its own, forked from that of the request or the task that added it: what it sets
+    there reaches nobody else. Its events have its name as transaction, the tag ``task_id`` and the context
+    ``background_task``: its id, name, method, path and attempt. If Sentry traces, it is a transaction of its own (op
+    ``queue.task``), in the trace of its request. The default `TaskErrorHandler` logs the same error, which makes no
+    second event; what else bg_di logs at ERROR, Sentry's logging integration reports as it does any line.
 
     Arguments are never sent as such; but Sentry sends the local variables of all functions in a traceback, unless told
     ``sentry_sdk.init(include_local_variables=False)``.
@@ -76,8 +75,8 @@ class _Reported(Outcome):
 
 def _describe(scope: sentry_sdk.Scope, record: TaskRecord) -> None:
     scope.set_tag("task_id", record.task_id)
-    told = ("task_id", "name", "method", "path", "attempt")
-    scope.set_context("background_task", {key: getattr(record, key) for key in told})
+    told = {key: getattr(record, key) for key in ("task_id", "name", "method", "path", "attempt")}
+    scope.set_context("background_task", told)
 
 
 def _transaction(name: str) -> AbstractContextManager[Any]:
@@ -94,9 +93,8 @@ def _transaction(name: str) -> AbstractContextManager[Any]:
 
 def _unless_captured(event: Event, hint: Hint) -> Event | None:
     line, raised = hint.get("log_record"), hint.get("exc_info")
-    if line is None or line.name != logger.name or not raised:
-        return event
-    return None if id(raised[1]) == _captured.get() else event
+    is_ours = line is not None and line.name == logger.name
+    return None if is_ours and raised and id(raised[1]) == _captured.get() else event
 
 
 # Sentry's own deduplication can be switched off, and knows only the last error. One for the process, as that is.
