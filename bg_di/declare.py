@@ -176,6 +176,8 @@ def refuse_placeholder(func: Any) -> None:
     Raises:
         TypeError: a parameter of `func` has `INJECTED` as its default.
     """
+    while isinstance(func, partial):
+        func = func.func
     function = getattr(func, "__func__", func)
     defaults = (
         *(getattr(function, "__defaults__", None) or ()),

@@ -1,4 +1,7 @@
-"""Every line that bg_di logs, on the logger ``bg_di``. None carries a task's arguments."""
+"""Every line that bg_di logs, on the logger ``bg_di``. None carries a task's arguments.
+
+Those about one task have what they say of it as ``extra`` too: ``task_name``, ``method`` and ``path``.
+"""
 
 import logging
 from collections.abc import Callable
@@ -8,6 +11,11 @@ from bg_di.record import NotRun
 from bg_di.task import Task
 
 logger = logging.getLogger("bg_di")
+
+
+def fields(name: str, method: str, path: str) -> dict[str, str]:
+    """The ``extra`` of a line about a task. No name is one of an attribute that a log record has anyway."""
+    return {"task_name": name, "method": method, "path": path}
 
 
 class LoggingTaskErrorHandler(TaskErrorHandler):
@@ -20,6 +28,7 @@ class LoggingTaskErrorHandler(TaskErrorHandler):
             failure.method,
             failure.path,
             exc_info=failure.error,
+            extra=fields(failure.name, failure.method, failure.path),
         )
 
 
@@ -30,6 +39,7 @@ def error_handler_failed(failure: TaskFailure) -> None:
         failure.method,
         failure.path,
         failure.error,
+        extra=fields(failure.name, failure.method, failure.path),
     )
 
 
@@ -53,11 +63,20 @@ def awaited(task: Task) -> None:
 
 
 def clean_up_took_too_long(name: str, seconds: float) -> None:
-    logger.error("what background task %s cleans up did not end within %s seconds and was given up", name, seconds)
+    logger.error(
+        "what background task %s cleans up did not end within %s seconds and was given up",
+        name,
+        seconds,
+        extra={"task_name": name},
+    )
 
 
 def clean_up_broken(name: str) -> None:
-    logger.error("what background task %s cleans up was broken off: it was cancelled once more meanwhile", name)
+    logger.error(
+        "what background task %s cleans up was broken off: it was cancelled once more meanwhile",
+        name,
+        extra={"task_name": name},
+    )
 
 
 def observer_failed(hook: Callable[..., object]) -> None:
@@ -75,6 +94,7 @@ def module_middleware(modules: list[str]) -> None:
 
 
 def _about(level: int, task: Task, what: str, *args: object) -> None:
+    name, method, path = task.name, task.collection.method, task.collection.path
     logger.log(
-        level, f"background task %s of %s %s {what}", task.name, task.collection.method, task.collection.path, *args
+        level, f"background task %s of %s %s {what}", name, method, path, *args, extra=fields(name, method, path)
     )

@@ -15,8 +15,8 @@ from bg_di.ledger import Ledger
 from bg_di.observer import Event, Observers
 from bg_di.plan import Plan
 from bg_di.record import NotRun, State
-from bg_di.steps import in_words, is_failure, pending_cancellations
-from bg_di.task import Task, Waiting
+from bg_di.steps import in_words, is_failure, pending_cancellations, run_in
+from bg_di.task import Task, Waiting, enter_origin, origin_here
 from bg_di.threads import Threads
 
 
@@ -98,15 +98,28 @@ class Runner:
         await self.report(failure, call[1])
 
     async def report(self, failure: TaskFailure, context: Context | None = None) -> None:
-        """Hand a failure to the error handler that the container has for `context`; what that raises is logged."""
+        """Hand a failure to the error handler that the container has for `context`, in it; what that raises is logged.
+
+        Args:
+            failure: what is reported.
+            context: the task's own context variables; None if it has none of its own.
+        """
         cancellations = pending_cancellations()
         try:
-            handler = self._error_handler() if context is None else context.run(self._error_handler)
-            await handler.handle(failure)
+            handled = self._handled(failure)
+            if context is None:
+                await handled
+            else:
+                # What it adds is no part of the task, which is over, and has its own place as before.
+                context.run(enter_origin, origin_here())
+                await run_in(context, handled)
         except BaseException as error:
             if not is_failure(error, cancellations):
                 raise
             log.error_handler_failed(failure)
+
+    async def _handled(self, failure: TaskFailure) -> None:
+        await self._error_handler().handle(failure)
 
     def _not_run(self, call: Waiting, state: NotRun, reason: str) -> None:
         self.ledger.note(call, state, reason, ran=False)

@@ -80,7 +80,7 @@ def limited_by(seconds: float, name: str) -> Generator[None]:
     with anyio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:
-        raise timed_out(name, seconds)
+        raise timed_out(name, seconds) from None
 
 
 def timed_out(name: str, seconds: float) -> TaskTimedOut:

@@ -7,6 +7,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
@@ -22,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-from bg_di import BackgroundTasks, BackgroundTasksModule, TaskErrorHandler, TaskFailure
+from bg_di import BackgroundTasks, BackgroundTasksModule, TaskErrorHandler, TaskFailure, current_background_tasks
 from tests.harness import Client, Log, application, module, request
 
 
@@ -523,6 +524,70 @@ async def test_an_error_handler_that_is_cancelled_with_the_request_stops() -> No
             group.start_soon(request, app, "/")
             await handling.wait()
             group.cancel_scope.cancel()
+
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="none")
+STEP: ContextVar[str] = ContextVar("step", default="none")
+
+
+async def test_the_error_handler_sees_the_context_variables_of_the_task() -> None:
+    """As they were when it was added, with what it has set since; and what the handler sets stays in there too."""
+    seen: list[tuple[str, str]] = []
+
+    class Logging(TaskErrorHandler):
+        async def handle(self, failure: TaskFailure) -> None:
+            await anyio.lowlevel.checkpoint()
+            seen.append((REQUEST_ID.get(), STEP.get()))
+            REQUEST_ID.set("the handler's")
+
+    async def fail() -> None:
+        STEP.set("first")
+        await anyio.lowlevel.checkpoint()
+        STEP.set("second")
+        raise ValueError
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        REQUEST_ID.set("ada's")
+        tasks.add_task(fail)
+        REQUEST_ID.set("grace's")
+        tasks.add_task(boom)
+
+    app = application(
+        handler,
+        tasks=BackgroundTasksModule.setup(on_error="continue"),
+        providers=[ProviderConfig(TaskErrorHandler, use_class=Logging)],
+    )
+    await request(app, "/")
+    assert seen == [("ada's", "second"), ("grace's", "none")]
+    assert REQUEST_ID.get() == "grace's", "the request's own context"
+
+
+@pytest.mark.parametrize("run_after", ["response", "request"])
+async def test_what_the_error_handler_adds_is_not_the_failed_tasks(run_after: str) -> None:
+    """It runs, although that task takes with it what it has added itself."""
+    ran: list[str] = []
+
+    class Compensating(TaskErrorHandler):
+        async def handle(self, failure: TaskFailure) -> None:
+            await anyio.lowlevel.checkpoint()
+            current_background_tasks().add_task(ran.append, "compensation")
+
+    async def fail() -> None:
+        current_background_tasks().add_task(ran.append, "follow-up")
+        raise ValueError
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(fail)
+
+    app = application(
+        handler,
+        tasks=BackgroundTasksModule.setup(on_error="continue", run_after=run_after),
+        providers=[ProviderConfig(TaskErrorHandler, use_class=Compensating)],
+    )
+    await request(app, "/")
+    assert ran == ["compensation"]
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

@@ -192,6 +192,7 @@ async def test_a_task_that_takes_too_long_is_ended(limit: Any, log: Log) -> None
     await request(application(adding(lambda tasks: tasks.add_task(slow))), "/")
     assert events == ["clean"]
     assert "bg_di.errors.TaskTimedOut: slow took longer than its timeout of 30" in log.text
+    assert "During handling of" not in log.text, "the cancellation by which it was ended is no other error"
 
 
 async def test_a_task_within_its_timeout_succeeds() -> None:

@@ -1,5 +1,6 @@
 """Promise 8: a database session that is injected into a task is the task's own, and goes back (trap m)."""
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,3 +82,25 @@ async def test_an_async_session_does_too(tmp_path: Path) -> None:
     assert sorted(done) == list(range(200))
     assert engine.pool.checkedout() == 0
     await AsyncEngine(engine).dispose()
+
+
+async def test_without_sqlalchemy_nobody_looks_for_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It need not be installed."""
+    done: list[str] = []
+
+    @injectable(scope=request_scope)
+    class Clerk:
+        def __init__(self) -> None:
+            self.name = "clerk"
+
+        @background_task
+        async def work(self) -> None:
+            done.append(self.name)
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(Clerk.work)
+
+    monkeypatch.delitem(sys.modules, "sqlalchemy.orm")
+    await request(application(handler, services=[Clerk]), "/")
+    assert done == ["clerk"]

@@ -30,6 +30,9 @@ from tests.harness import Client, Log, Socket, application, module, request, web
 RUN_AFTER = pytest.mark.parametrize("run_after", ["response", "request"])
 
 
+async def nothing() -> None: ...
+
+
 async def second() -> None:
     raise AssertionError("never runs")
 
@@ -158,13 +161,16 @@ async def test_what_outlives_its_request_cannot_add_any_more() -> None:
 
     @get("/")
     async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(nothing)
+
         async def late() -> None:
             with anyio.CancelScope(shield=True):
                 await over.wait()
-                try:
-                    tasks.add_task(second)
-                except BackgroundTasksUnavailable as error:
-                    refused.append(error)
+                for task in (second, nothing):
+                    try:
+                        tasks.add_task(task)
+                    except BackgroundTasksUnavailable as error:
+                        refused.append(error)
 
         outlives.start_soon(late)
         await anyio.lowlevel.checkpoint()
@@ -173,7 +179,7 @@ async def test_what_outlives_its_request_cannot_add_any_more() -> None:
     async with anyio.create_task_group() as outlives:
         await request(application(handler), "/")
         over.set()
-    assert len(refused) == 1
+    assert len(refused) == 2
 
 
 async def test_coroutines_that_never_run_are_closed() -> None:

@@ -10,7 +10,7 @@ import pytest
 from ellar.common import get
 from starlette.background import BackgroundTask
 
-from bg_di import BackgroundTasks
+from bg_di import BackgroundTasks, BackgroundTasksMonitor, background_task
 from tests.harness import application, request
 
 
@@ -271,3 +271,28 @@ async def test_a_tasks_keyword_may_have_any_name(sync: bool) -> None:
 
     await request(application(handler), "/")
     assert seen == {"func": 1, "self": 2, "origin": 3, "args": 4, "kwargs": 5}
+
+
+async def of_a_module(address: str) -> None: ...
+
+
+@background_task(when="always")
+async def declared_in_a_module(address: str) -> None: ...
+
+
+@pytest.mark.parametrize("func", [of_a_module, declared_in_a_module])
+async def test_a_function_that_was_added_before_is_checked_again(func: Any) -> None:
+    """Each call by itself, however often it was right, in this request and in earlier ones."""
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        for _ in range(2):
+            tasks.add_task(func, "ada")
+            with pytest.raises(TypeError, match=rf"cannot call .*{func.__name__}.*missing"):
+                tasks.add_task(func)
+
+    app = application(handler)
+    for _ in range(2):
+        assert (await request(app, "/")).status == 200
+    monitor = app.injector.get(BackgroundTasksMonitor)
+    assert [record.state for record in monitor.history()] == ["succeeded"] * 4

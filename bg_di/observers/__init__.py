@@ -1,1 +1,5 @@
-"""Observers that come with bg_di; each module needs what it reports to, and nothing else does."""
+"""Observers that come with bg_di, each in a module that needs what it reports to, and what others are made of."""
+
+from bg_di.observers.outcome import Outcome
+
+__all__ = ["Outcome"]

@@ -6,10 +6,10 @@ from importlib.metadata import version
 from time import perf_counter
 from typing import Final
 
-from bg_di.errors import TaskTimedOut
 from bg_di.observer import Event, TaskObserver
-from bg_di.record import State, TaskRecord
-from bg_di.steps import in_words, is_failure, pending_cancellations
+from bg_di.observers.outcome import Outcome
+from bg_di.record import TaskRecord
+from bg_di.steps import in_words
 
 try:
     from opentelemetry.metrics import MeterProvider, get_meter
@@ -78,9 +78,9 @@ class OpenTelemetryObserver(TaskObserver):
 
     @contextmanager
     def task(self, record: TaskRecord) -> Generator[None]:
-        about, cancellations = _about(record), pending_cancellations()
+        about, outcome = _about(record), Outcome()
         self._waiting.add(-1, about)
-        ended: dict[str, str] = {_OUTCOME: "succeeded"}
+        ended: dict[str, str] = {}
         # What use_span records by itself leaves out a CancelledError of the task's own code.
         with use_span(
             self._span(record), end_on_exit=True, record_exception=False, set_status_on_exception=False
@@ -88,15 +88,16 @@ class OpenTelemetryObserver(TaskObserver):
             self._running.add(1, about)
             started = perf_counter()
             try:
-                yield
+                with outcome:
+                    yield
             except BaseException as error:
-                ended = {_OUTCOME: "cancelled"}
-                if is_failure(error, cancellations):
-                    ended = _failure(error)
+                if outcome.is_failure:
+                    ended["error.type"] = _type(error)
                     span.set_status(StatusCode.ERROR, in_words(error))
                     span.record_exception(error)
                 raise
             finally:
+                ended[_OUTCOME] = outcome.state
                 span.set_attributes(ended)
                 self._running.add(-1, about)
                 # While the span is current, which makes it the example for what is measured.
@@ -104,11 +105,12 @@ class OpenTelemetryObserver(TaskObserver):
 
     @contextmanager
     def attempt(self, record: TaskRecord) -> Generator[None]:
-        span, cancellations = get_current_span(), pending_cancellations()
+        span, outcome = get_current_span(), Outcome()
         try:
-            yield
+            with outcome:
+                yield
         except BaseException as error:
-            if is_failure(error, cancellations):
+            if outcome.is_failure:
                 span.add_event(
                     "bg_di.task.attempt.failed", {"bg_di.task.attempt": record.attempt, "error.type": _type(error)}
                 )
@@ -137,11 +139,6 @@ class OpenTelemetryObserver(TaskObserver):
 
 def _about(record: TaskRecord) -> dict[str, str]:
     return {"messaging.system": "bg_di", "messaging.destination.name": record.name}
-
-
-def _failure(error: BaseException) -> dict[str, str]:
-    outcome: State = "timed_out" if isinstance(error, TaskTimedOut) else "failed"
-    return {_OUTCOME: outcome, "error.type": _type(error)}
 
 
 def _type(error: BaseException) -> str:

@@ -17,11 +17,12 @@ from ellar.common import get
 from ellar.core import Config
 from ellar.core.exceptions import as_exception_handler
 from ellar.core.middleware import Middleware
+from ellar.di import ProviderConfig
 from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bg_di import current_background_tasks
+from bg_di import TaskErrorHandler, TaskFailure, current_background_tasks
 from bg_di.edge.middleware import ConnectionTasks
 from bg_di.task import Origin
 from tests.harness import Client, application, concurrently
@@ -274,6 +275,25 @@ async def test_no_collection_outlives_its_request(app: App) -> None:
     known = alive(Origin)
     for _ in range(10):
         await round_of_requests(app)
+    await settle()
+    assert new(Origin, known) == 0
+
+
+class Breaking(TaskErrorHandler):
+    """Fails as soon as it has started, or after it was suspended."""
+
+    async def handle(self, failure: TaskFailure) -> None:
+        if failure.path == "/failing-suspended":
+            await anyio.lowlevel.checkpoint()
+        raise RuntimeError from failure.error
+
+
+@pytest.mark.parametrize("path", ["/failing", "/failing-suspended", "/failing-sync"])
+async def test_no_collection_outlives_an_error_handler_that_fails(path: str) -> None:
+    """It runs in the context of the task, whose error it may have chained to its own."""
+    app = application(*ROUTES, providers=[ProviderConfig(TaskErrorHandler, use_class=Breaking)])
+    known = alive(Origin)
+    await concurrently([partial(serve, app, path, Client)] * 3)
     await settle()
     assert new(Origin, known) == 0
 
