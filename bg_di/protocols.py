@@ -27,14 +27,17 @@ class Collection(Protocol):
 class AttemptScope(Protocol):
     """What the container keeps for one attempt."""
 
-    def get(self, key: Any) -> Any:
+    def get(self, key: Any, /) -> Any:
         """Resolve a key."""
+        ...
 
     def has_to_close(self) -> bool:
         """Whether anything was built that has to be given back."""
+        ...
 
     async def close(self, why: Any) -> None:
         """Give it back, with the error that ended the attempt, as `sys.exc_info` has it."""
+        ...
 
 
 class Container(Protocol):
