@@ -248,6 +248,20 @@ async def test_the_history_tells_a_timeout_from_a_failure() -> None:
     assert (third.state, third.reason) == ("failed", "TimeoutError: of a socket")
 
 
+async def test_the_reason_is_the_error_and_not_what_is_noted_on_it() -> None:
+    """Python prints notes below the error; a reason is one error, in its own words."""
+
+    async def notes() -> None:
+        error = ValueError("no such address")
+        error.add_note("ask the post office")
+        raise error
+
+    app = adding(notes)
+    await request(app, "/")
+    [record] = monitor_of(app).history()
+    assert record.reason == "ValueError: no such address"
+
+
 async def test_the_history_says_what_was_dropped_and_what_was_cancelled() -> None:
     """By the outcome of the handler, and by the end of the request."""
     stage = Stage()
