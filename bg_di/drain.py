@@ -101,7 +101,7 @@ class Drain(Origin):
                 cancellations = None
                 try:
                     if plan is not None and plan.limit is not None and not on_asyncio():
-                        cancellations = self._suspended(coroutine)
+                        cancellations = self._suspended(coroutine, row)
                         await run_limited(context, coroutine, plan.limit, plan.name)
                     else:
                         # Most tasks never suspend: one call then is all of it. A coroutine around it would add as much
@@ -109,7 +109,7 @@ class Drain(Origin):
                         steps = coroutine.__await__()
                         yielded = context.run(next, steps, DONE)
                         if yielded is not DONE:
-                            cancellations = self._suspended(coroutine)
+                            cancellations = self._suspended(coroutine, row)
                             rest = resumed(context, steps, yielded)
                             await (rest if plan is None or plan.limit is None else limited(rest, plan.limit, plan.name))
                         elif (plan is None or plan.is_plain) and not asked:
@@ -226,8 +226,10 @@ class Drain(Origin):
         self._ended = False
         return True
 
-    def _suspended(self, coroutine: Coroutine[Any, Any, Any]) -> int:
-        # Before that nobody could see it run, nor cancel it. What is added from now on waits since another time.
+    def _suspended(self, coroutine: Coroutine[Any, Any, Any], row: list[Callable[..., Any] | str]) -> int:
+        # Before that nobody could see it run, nor cancel it. What is added from now on waits since another time, and
+        # what ran before it is not to wait for its end.
+        self._note(row)
         self._seen = coroutine, time()
         self._plain = NOTHING
         return pending_cancellations()

@@ -226,6 +226,25 @@ async def test_the_history_is_in_order_and_says_how_each_task_ended(on_error: st
         assert history[9].attempt == 0
 
 
+@pytest.mark.parametrize("behind", [background_task, background_task(timeout=30)])
+async def test_what_has_ended_is_told_while_the_next_one_runs(behind: Any) -> None:
+    """It does not wait for the end of a long task behind it, neither to be told nor with its time."""
+    stage = Stage()
+
+    @behind
+    async def holds() -> None:
+        await stage.hold()
+
+    app = adding(quick, other, holds)
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await stage.entered.wait()
+        history = monitor_of(app).history()
+        stage.go_on.set()
+    assert told(history) == [("quick", "succeeded"), ("other", "succeeded")]
+    assert monitor_of(app).history()[:2] == history
+
+
 @pytest.mark.parametrize("anyio_backend", JUMPING, indirect=True)
 async def test_the_history_tells_a_timeout_from_a_failure() -> None:
     """Of a declared task, of one with dependencies, and of a retried one, whose attempts are counted."""
