@@ -226,12 +226,12 @@ async def test_the_history_is_in_order_and_says_how_each_task_ended(on_error: st
         assert history[9].attempt == 0
 
 
-@pytest.mark.parametrize("behind", [background_task, background_task(timeout=30)])
-async def test_what_has_ended_is_told_while_the_next_one_runs(behind: Any) -> None:
+@pytest.mark.parametrize("policy", [{}, {"timeout": 30}])
+async def test_what_has_ended_is_told_while_the_next_one_runs(policy: Any) -> None:
     """It does not wait for the end of a long task behind it, neither to be told nor with its time."""
     stage = Stage()
 
-    @behind
+    @background_task(**policy)
     async def holds() -> None:
         await stage.hold()
 
@@ -309,6 +309,22 @@ async def test_the_history_says_what_was_dropped_and_what_was_cancelled() -> Non
         ("hold", "cancelled", by, 1),
         ("quick", "cancelled", by, 0),
     ]
+
+
+async def test_a_plain_call_behind_a_planned_one_waits_since_it_was_added() -> None:
+    """Not since 1970."""
+    shown: list[TaskRecord] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks, monitor: Inject[BackgroundTasksMonitor]) -> None:
+        tasks.using(when="always").add_task(quick)
+        tasks.add_task(other)
+        shown.extend(monitor.snapshot())
+
+    before = datetime.now(UTC)
+    await request(application(handler), "/")
+    assert told(tuple(shown)) == [("quick", "waiting"), ("other", "waiting")]
+    assert all(before <= record.since <= datetime.now(UTC) for record in shown)
 
 
 async def test_an_id_is_the_same_wherever_it_is_seen() -> None:
