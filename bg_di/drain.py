@@ -150,10 +150,12 @@ class Drain(Origin):
 
     def at_work(self) -> Iterator[tuple[Waiting, State, float]]:
         """What runs and what waits, and since when."""
+        # In this order, and at once: what starts meanwhile, in another thread, is found twice and not missed.
+        waiting = (*self._undecided, *self.waiting)
         running, (seen, since) = self._running, self._seen
         if running is not None:
             yield running, "running", since if seen is running[0] else time()
-        for call in (*self._undecided, *self.waiting):
+        for call in (each for each in waiting if each is not running):
             plan = call[6]
             yield call, "waiting", plan.added_at if isinstance(plan, Plan) else self._since
 

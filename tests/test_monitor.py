@@ -518,6 +518,23 @@ async def test_whoever_asks_too_late_keeps_nothing() -> None:
     assert not ledger.asked
 
 
+async def test_what_starts_while_somebody_looks_is_not_missed() -> None:
+    """Another thread may be in the middle of a snapshot when a task ends and the next one starts."""
+    first, second = Stage(), Stage()
+    app = adding(first.hold, second.hold)
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await first.entered.wait()
+        looking = iter(ledger_of(app).at_work())
+        seen = [next(looking)]
+        first.go_on.set()
+        await second.entered.wait()
+        seen.extend(looking)
+        second.go_on.set()
+    assert [state for _, _, state, _ in seen] == ["running", "waiting"]
+    assert len({id(call) for _, call, _, _ in seen}) == 2
+
+
 async def test_hundreds_of_requests_are_watched_from_threads() -> None:
     """In two applications at once, each of which knows its own; with sync tasks, which run in threads."""
 
