@@ -39,7 +39,7 @@ class Drain(Origin):
     # Since when plain calls wait.
     _since = 0.0
     # What runs only if the connection fails, while others run before it has ended.
-    _undecided: tuple[Waiting, ...] = ()
+    _undecided: deque[Waiting] | None = None
     # What runs; and what has suspended last, and when.
     _running: Waiting | None
     _seen: tuple[Coroutine[Any, Any, Any] | None, float] = None, 0.0
@@ -136,9 +136,9 @@ class Drain(Origin):
                 ledger.ended.append((row, scope.get("method", WEBSOCKET), scope["path"], time(), SUCCEEDED))
             self._running = self._task = None
             self._plain = NOTHING
-            if not decided:
+            if not decided and self._undecided is not None:
                 self.waiting.extendleft(reversed(self._undecided))
-                self._undecided = ()
+                self._undecided = None
             awaited, self._draining = self._draining, False
             if awaited is not True:
                 cast(anyio.Event, awaited).set()
@@ -151,7 +151,7 @@ class Drain(Origin):
     def at_work(self) -> Iterator[tuple[Waiting, State, float]]:
         """What runs and what waits, and since when."""
         # In this order, and at once: what starts meanwhile, in another thread, is found twice and not missed.
-        waiting = (*self._undecided, *self.waiting)
+        waiting = (*(self._undecided or ()), *self.waiting)
         running, (seen, since) = self._running, self._seen
         if running is not None:
             yield running, "running", since if seen is running[0] else time()
@@ -161,13 +161,10 @@ class Drain(Origin):
 
     def withdraw(self, call: Waiting) -> bool:
         """Do not run a call; return whether that was still to be had."""
-        if call in self._undecided:
-            self._undecided = tuple(other for other in self._undecided if other is not call)
-        else:
-            try:
-                self.waiting.remove(call)
-            except ValueError:
-                return False
+        # Of both, one after the other: it may be in another thread that the ones become the others.
+        withdrawn = [_removed(call, calls) for calls in (self._undecided, self.waiting) if calls]
+        if not any(withdrawn):
+            return False
         call[0].close()
         return True
 
@@ -204,7 +201,9 @@ class Drain(Origin):
         _, _, origin, _, _, _, plan = call
         when = "success" if plan is None else plan.policy.when
         if when == "failure" and not decided and not isinstance(origin, Task):
-            self._undecided += (call,)
+            if self._undecided is None:
+                self._undecided = deque()
+            self._undecided.append(call)
             return False
         if when == "success" and origin.failure is not None:
             end: tuple[NotRun, str] = "dropped", origin.failure
@@ -249,6 +248,14 @@ class Drain(Origin):
             self._stopped = "skipped", f"{task.name} failed before it and on_error is 'stop'"
         self._running = None
         await self._runner.failed(call, task, error)
+
+
+def _removed(call: Waiting, calls: deque[Waiting]) -> bool:
+    try:
+        calls.remove(call)
+    except ValueError:
+        return False
+    return True
 
 
 def _ended_by(error: BaseException) -> str:

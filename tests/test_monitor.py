@@ -2,9 +2,10 @@
 
 import gc
 import logging
+import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -400,6 +401,52 @@ async def test_what_waits_can_be_cancelled(log: Log, caplog: pytest.LogCaptureFi
         for name in ("quick", "quick", "other")
     ]
     assert {record.levelname for record in log.records} == {"INFO"}
+
+
+@pytest.fixture
+def threads_switch_often() -> Iterator[None]:
+    """Each thread gets its turn within a microsecond."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("threads_switch_often")
+async def test_what_a_thread_cancels_does_not_run_and_the_rest_does() -> None:
+    """It cancels what waits for the end of a connection, while that is put aside and taken back."""
+    ran: list[int] = []
+    stop = threading.Event()
+    cancelled = 0
+
+    async def alert(number: int) -> None:
+        ran.append(number)
+
+    @websocket("/")
+    async def connection(socket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        await socket.accept()
+        for number in range(2000):
+            tasks.using(when="failure").add_task(alert, number)
+        await tasks()
+        raise ZeroDivisionError
+
+    def cancel() -> None:
+        nonlocal cancelled
+        while not stop.is_set():
+            for collection, call, _, _ in ledger.at_work():
+                cancelled += collection.cancel(call)
+
+    app = application(connection, tasks=BackgroundTasksModule.setup(history=0))
+    ledger = ledger_of(app)
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    try:
+        for _ in range(10):
+            await Socket().run(app, "/")
+    finally:
+        stop.set()
+        thread.join()
+    assert len(ran) + cancelled == 20_000
 
 
 async def test_a_response_of_its_own_tasks_is_shown_as_well() -> None:
