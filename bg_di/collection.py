@@ -146,6 +146,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
     def _take_back(self, call: Waiting) -> None:
         if not self.withdraw(call):
             return
+        self._runner.ledger.forget(call)
         raise BackgroundTasksUnavailable(
             f"{Task(call).name} was added to {self.method} {self.path} after its background tasks had run: "
             "add tasks before the request ends, or from one of its tasks"

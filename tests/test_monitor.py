@@ -5,6 +5,7 @@ import logging
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from bg_di import (
     BackgroundTasks,
     BackgroundTasksModule,
     BackgroundTasksMonitor,
+    BackgroundTasksUnavailable,
     Retry,
     TaskContext,
     TaskErrorHandler,
@@ -38,6 +40,7 @@ from bg_di import (
 )
 from bg_di.ledger import Ledger
 from bg_di.runner import Runner
+from bg_di.task import within
 from tests.clock import JUMPING
 from tests.harness import Client, Log, Socket, application, concurrently, module, request, websocket
 
@@ -562,6 +565,24 @@ async def test_whoever_asks_too_late_keeps_nothing() -> None:
     [(collection, call, state, since)] = at_work
     assert not collection.cancel(call)
     assert ledger.record(call, state, since).task_id
+    assert not ledger.asked
+
+
+async def test_whoever_sees_a_call_that_is_refused_keeps_nothing() -> None:
+    """One that is added too late waits for a moment, in which another thread may ask about it."""
+    app = application()
+    monitor, ledger = monitor_of(app), ledger_of(app)
+
+    class Seen(deque[Any]):
+        def append(self, call: Any) -> None:
+            super().append(call)
+            assert told(monitor.snapshot()) == [("quick", "waiting")]
+
+    async with collect_background_tasks(app) as tasks:
+        collection: Any = tasks
+    collection.waiting = Seen()
+    with ledger.open(collection), pytest.raises(BackgroundTasksUnavailable):
+        within(collection, partial(tasks.add_task, quick))
     assert not ledger.asked
 
 
