@@ -213,6 +213,7 @@ class Drain(Origin):
             end = self._stopped
         else:
             if self._runner.observers.listening:
+                self._running = call
                 self._runner.released(call)
             return True
         self._note(row)

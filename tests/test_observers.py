@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -123,6 +124,23 @@ async def test_a_record_says_how_the_task_stands() -> None:
         "task fails: ValueError",
         "skipped works",
     ]
+
+
+async def test_what_is_released_has_waited_since_it_was_added() -> None:
+    """So an observer can tell how long; and the monitor does not lose sight of it."""
+    witness = Witness()
+    states: list[str | None] = []
+
+    class Asks(TaskObserver):
+        def event(self, kind: str, record: TaskRecord) -> None:
+            states.append(app.injector.get(BackgroundTasksMonitor).state(record.task_id))
+
+    app = observed(works, observers=[witness, Asks()])
+    before = datetime.now(UTC)
+    await request(app, "/")
+    added, released, running, _ = witness.records
+    assert before <= added.since == released.since <= running.since <= datetime.now(UTC)
+    assert states == ["waiting", "running"]
 
 
 async def test_what_is_dropped_or_cancelled_is_told() -> None:
