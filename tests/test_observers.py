@@ -1,5 +1,6 @@
 """Observers: around each task and each attempt, told of what was added, dropped and skipped, and never in the way."""
 
+import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -297,6 +298,28 @@ async def test_a_failing_observer_changes_nothing(hook: str, moment: str, log: L
     complaints = [message for message in log.messages if message.startswith("the observer")]
     harmless = moment == "swallows" or (hook == "event" and moment != "called")
     assert set(complaints) == (set() if harmless else {f"the observer Broken.{hook} failed; the task goes on"})
+
+
+@pytest.mark.parametrize("hook", ["task", "attempt", "event"])
+async def test_a_cancellation_that_an_observer_raises_is_its_own(hook: str, log: Log) -> None:
+    """As one that a task raises: it asked for the result of something cancelled. A request to exit is heeded."""
+
+    class Raises(TaskObserver):
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+
+        def _raise(self, *_: object) -> None:
+            raise self.error
+
+    witness = Witness()
+    observer = type("Observer", (Raises,), {hook: Raises._raise})
+    app = observed(works, works, observers=[witness, observer(asyncio.CancelledError())])
+    answer = await request(app, "/")
+    assert (answer.status, answer.error) == (200, None)
+    assert witness.told == ["added works", "added works", *ran("works"), *ran("works")]
+    assert {message.partition(" failed")[2] for message in log.messages} == {"; the task goes on"}
+    with pytest.raises(SystemExit):
+        await request(observed(works, observers=[observer(SystemExit())]), "/")
 
 
 async def test_hooks_that_are_not_overridden_and_return_nothing_are_fine() -> None:
