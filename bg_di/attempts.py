@@ -15,7 +15,7 @@ from bg_di.plan import Plan
 from bg_di.policy import DEFAULT, Retry
 from bg_di.protocols import Collection, Container
 from bg_di.steps import limited_by, run_in
-from bg_di.task import Origin, enter_origin
+from bg_di.task import Attempt, enter_origin
 from bg_di.threads import Threads
 
 UNLIMITED: Final = nullcontext()
@@ -118,7 +118,7 @@ class Attempts:
 
     async def _isolated(self, plan: Plan, number: int) -> None:
         """One of several attempts: it sees nothing of the one before, and what it adds stands and falls with it."""
-        origin, context = Origin(plan.collection), copy_context()
+        origin, context = Attempt(plan.collection), copy_context()
         context.run(enter_origin, origin)
         try:
             await run_in(context, self._attempt(plan, number))

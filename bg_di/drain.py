@@ -14,7 +14,7 @@ from bg_di.plan import Plan
 from bg_di.record import NotRun, State
 from bg_di.runner import Runner
 from bg_di.steps import DONE, is_failure, limited, on_asyncio, pending_cancellations, resumed, run_limited
-from bg_di.task import Origin, Task, Waiting, enter_origin
+from bg_di.task import Attempt, Origin, Task, Waiting, enter_origin
 
 WEBSOCKET: Final = "WEBSOCKET"
 NOTHING: Final = object()
@@ -200,7 +200,7 @@ class Drain(Origin):
         """Whether it is the turn of a call that something is to be said of; if not, say it."""
         _, _, origin, _, _, _, plan = call
         when = "success" if plan is None else plan.policy.when
-        if when == "failure" and not decided and not isinstance(origin, Task):
+        if when == "failure" and not decided and not isinstance(origin, Task | Attempt):
             if self._undecided is None:
                 self._undecided = deque()
             self._undecided.append(call)

@@ -35,6 +35,10 @@ class Origin:
         self.failure: str | None = None
 
 
+class Attempt(Origin):
+    """One of several attempts of a task: how it ended is known when the turn of what it added comes."""
+
+
 current_origin: ContextVar[Origin | None] = ContextVar("bg_di.current_origin", default=None)
 # Looked up once: the interpreter looks a method of a built-in type up anew at each call, for more than the call costs.
 origin_here, enter_origin, leave_origin = current_origin.get, current_origin.set, current_origin.reset

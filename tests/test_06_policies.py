@@ -127,6 +127,28 @@ async def test_in_a_websocket_what_waits_for_a_failure_waits_for_the_end() -> No
     assert ran == ["round", "end"]
 
 
+async def test_what_a_failing_attempt_adds_runs_in_the_same_round_of_a_websocket() -> None:
+    """How an attempt ended is known when the task has; only the connection's own outcome is waited for."""
+    ran: list[str] = []
+
+    async def flaky(tasks: BackgroundTasks) -> None:
+        ran.append("attempt")
+        tasks.using(when="failure").add_task(ran.append, f"after attempt {len(ran)}")
+        if len(ran) == 1:
+            raise OSError
+
+    @websocket("/ws")
+    async def connection(socket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        await socket.accept()
+        retry = Retry(on=OSError, attempts=2, wait_initial=0, wait_jitter=0)
+        tasks.using(retry=retry).add_task(flaky, tasks)
+        await tasks()
+        ran.append("end of round")
+
+    await Socket().run(application(connection), "/ws")
+    assert ran == ["attempt", "attempt", "after attempt 1", "end of round"]
+
+
 async def test_what_is_undecided_when_a_websocket_is_cut_off_is_named(log: Log) -> None:
     """It never started."""
     runs = anyio.Event()
