@@ -152,8 +152,8 @@ class Attempts:
 
 
 def _unfolded(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The call that a partial makes."""
-    while isinstance(func, partial):
+    """The call that a partial makes, unless it makes it in a way of its own."""
+    while isinstance(func, partial) and type(func).__call__ is partial.__call__:
         func, args, kwargs = func.func, (*func.args, *args), {**func.keywords, **kwargs}
     return func, args, kwargs
 

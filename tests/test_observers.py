@@ -107,6 +107,20 @@ async def test_each_task_is_told_from_its_adding_to_its_end() -> None:
     assert len({record.task_id for record in witness.records}) == 4
 
 
+@pytest.mark.parametrize("observers", [[], [Witness()]], ids=["unobserved", "observed"])
+async def test_a_partial_that_calls_in_a_way_of_its_own_is_called_so(observers: list[Any]) -> None:
+    """Whether anybody observes it or not."""
+    called: list[str] = []
+
+    class Traced(partial[Any]):
+        def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+            called.append("traced")
+            return super().__call__(*args, **kwargs)
+
+    await request(observed(Traced(called.append, "function"), observers=observers), "/")
+    assert called == ["traced", "function"]
+
+
 async def test_a_record_says_how_the_task_stands() -> None:
     """The state and the attempt, at each moment, and the reason of what will not run."""
     witness = Witness()
