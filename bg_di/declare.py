@@ -14,7 +14,7 @@ from types import FunctionType, MethodType
 from typing import Any, ClassVar, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary, ref
 
-from bg_di.binding import MARK, name_of
+from bg_di.binding import MARK, is_async, name_of
 from bg_di.errors import InvalidOptions
 from bg_di.policy import Policy, Retry, Seconds, When
 
@@ -163,7 +163,7 @@ def refuse_timeout_of_sync(func: Any, policy: Policy) -> None:
     Raises:
         InvalidOptions: `policy` has a timeout, and `func` is no async function.
     """
-    if policy.timeout is not None and not inspect.iscoroutinefunction(func):
+    if policy.timeout is not None and not (is_async(func) or inspect.iscoroutinefunction(func)):
         raise InvalidOptions(
             f"timeout={policy.timeout!r} cannot be kept for {name_of(func)}: it is a sync function, and a thread "
             "cannot be stopped; make it async, or leave the timeout out"

@@ -234,6 +234,17 @@ async def test_a_task_within_its_timeout_succeeds() -> None:
     assert ran == ["0.5", "5"]
 
 
+async def test_an_async_callable_has_a_timeout_as_a_function_has(log: Log) -> None:
+    """An instance with an ``async def __call__`` needs no thread, so it can be stopped."""
+
+    class Slow:
+        async def __call__(self) -> None:
+            await anyio.sleep(31)
+
+    await request(application(adding(lambda tasks: tasks.using(timeout=30).add_task(Slow()))), "/")
+    assert "Slow took longer than its timeout of 30" in log.text
+
+
 @pytest.mark.parametrize("limit", [30, timedelta(seconds=30)], ids=str)
 async def test_a_task_without_dependencies_is_ended_too(limit: Any, log: Log) -> None:
     """Also inside cancel scopes that it has opened; an error of its own keeps its name, and the next one runs."""
