@@ -178,11 +178,10 @@ def refuse_placeholder(func: Any) -> None:
     """
     while isinstance(func, partial):
         func = func.func
-    function = getattr(func, "__func__", func)
-    defaults = (
-        *(getattr(function, "__defaults__", None) or ()),
-        *(getattr(function, "__kwdefaults__", None) or {}).values(),
-    )
+    function = func.__func__ if isinstance(func, MethodType) else func
+    if not isinstance(function, FunctionType):
+        return  # it may have any attribute, as a proxy has
+    defaults = *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()
     if any(default is INJECTED for default in defaults):
         raise TypeError(
             f"add_task() cannot run {name_of(func)}: it has INJECTED as a default, which only a declared task is given "

@@ -33,6 +33,7 @@ from bg_di import (
     TaskContext,
     TaskErrorHandler,
     TaskFailure,
+    TaskObserver,
     TaskRecord,
     TaskReference,
     background_task,
@@ -82,6 +83,12 @@ async def slow() -> None:
 @background_task
 async def with_context(into: list[str], context: Inject[TaskContext] = INJECTED) -> None:
     into.append(context.task_id)
+
+
+class Outlook(TaskObserver):
+    """Makes a plan of each call."""
+
+    def event(self, kind: str, record: TaskRecord) -> None: ...
 
 
 def monitor_of(app: App) -> BackgroundTasksMonitor:
@@ -485,6 +492,27 @@ async def test_callables_that_cannot_be_hashed_are_tasks_like_others() -> None:
     await request(app, "/")
     assert ran == ["ada", "grace"]
     assert [record.state for record in monitor_of(app).history()] == ["succeeded"] * 3
+
+
+@pytest.mark.parametrize("observers", [[], [Outlook()]], ids=["unobserved", "observed"])
+async def test_callables_that_have_any_attribute_are_tasks_like_others(observers: list[Any]) -> None:
+    """A proxy for remote calls is one, as `xmlrpc.client` has it; it goes by the name of its class."""
+    called: list[str] = []
+
+    class Remote:
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, name: str) -> "Remote":
+            return Remote(f"{self._name}.{name}")
+
+        def __call__(self) -> None:
+            called.append(self._name)
+
+    app = adding(Remote("shop").order, partial(Remote("shop").pay), observers=observers)
+    await request(app, "/")
+    assert called == ["shop.order", "shop.pay"]
+    assert told(monitor_of(app).history()) == [("Remote", "succeeded")] * 2
 
 
 @pytest.mark.parametrize("size", [0, 3])
