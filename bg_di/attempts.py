@@ -61,7 +61,7 @@ class Attempts:
             TypeError: it does not take these arguments, or the container cannot supply what it needs.
         """
         if isinstance(func, partial):
-            func, args, kwargs = _unfolded(func, args, kwargs)
+            func, args, kwargs = unfolded(func, args, kwargs)
         declaration = declared(func)
         plain = policy is None and not self._observers.listening
         if declaration is None:
@@ -151,8 +151,8 @@ class Attempts:
         return call
 
 
-def _unfolded(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The call that a partial makes, unless it makes it in a way of its own."""
+def unfolded(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The call that a partial makes, unless it makes it in a way of its own; any other call as it is."""
     while isinstance(func, partial) and type(func).__call__ is partial.__call__:
         func, args, kwargs = func.func, (*func.args, *args), {**func.keywords, **kwargs}
     return func, args, kwargs
