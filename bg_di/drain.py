@@ -89,7 +89,10 @@ class Drain(Origin):
         name: Callable[..., Any] | str = ""
         try:
             while waiting or self._last_look():
-                call = waiting.popleft()
+                try:
+                    call = waiting.popleft()
+                except IndexError:  # another thread has taken it back since
+                    continue
                 coroutine, context, origin, func, _, _, plan = call
                 if (self._stopped or origin.failure or plan) and not self._starts(call, decided, row):
                     continue
@@ -189,8 +192,8 @@ class Drain(Origin):
         self._abandon(by)
 
     def _abandon(self, by: BaseException) -> None:
-        while self.waiting:
-            self._end_unrun(self.waiting.popleft(), "cancelled", _ended_by(by))
+        for call in _taken(self.waiting):
+            self._end_unrun(call, "cancelled", _ended_by(by))
 
     def _end_unrun(self, call: Waiting, state: NotRun, reason: str) -> None:
         call[0].close()
@@ -257,6 +260,16 @@ def _removed(call: Waiting, calls: deque[Waiting]) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _taken(calls: deque[Waiting]) -> Iterator[Waiting]:
+    """Take one after another, until another thread or this one has taken the last."""
+    while True:
+        try:
+            call = calls.popleft()
+        except IndexError:
+            return
+        yield call
 
 
 def _ended_by(error: BaseException) -> str:

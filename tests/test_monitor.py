@@ -459,6 +459,33 @@ async def test_what_a_thread_cancels_does_not_run_and_the_rest_does() -> None:
     assert len(ran) + cancelled == 20_000
 
 
+async def test_the_last_one_that_waits_may_be_cancelled_when_it_is_about_to_start() -> None:
+    """By another thread, between the look whether anything waits and the moment in which it is taken."""
+
+    class Emptied(deque[Any]):
+        def __bool__(self) -> bool:
+            waits = len(self) > 0
+            if len(self) == 1 and not cancelled:
+                cancelled.append(True)
+                [*_, (collection, call, _, _)] = ledger_of(app).at_work()
+                assert collection.cancel(call)
+            return waits
+
+    cancelled: list[bool] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        for task in (quick, other):
+            tasks.add_task(task)
+        collection: Any = tasks
+        collection.waiting = Emptied(collection.waiting)
+
+    app = application(handler)
+    answer = await request(app, "/")
+    assert (answer.status, answer.error) == (200, None)
+    assert sorted(told(monitor_of(app).history())) == [("other", "cancelled"), ("quick", "succeeded")]
+
+
 async def test_a_response_of_its_own_tasks_is_shown_as_well() -> None:
     """The background of a response is run by us, and noted by us."""
     stage = Stage()
