@@ -15,7 +15,7 @@ from bg_di.plan import Plan
 from bg_di.policy import DEFAULT, Retry
 from bg_di.protocols import Collection, Container
 from bg_di.steps import limited_by, run_in
-from bg_di.task import Origin, enter_origin
+from bg_di.task import Attempt, enter_origin
 from bg_di.threads import Threads
 
 UNLIMITED: Final = nullcontext()
@@ -61,7 +61,7 @@ class Attempts:
             TypeError: it does not take these arguments, or the container cannot supply what it needs.
         """
         if isinstance(func, partial):
-            func, args, kwargs = _unfolded(func, args, kwargs)
+            func, args, kwargs = unfolded(func, args, kwargs)
         declaration = declared(func)
         plain = policy is None and not self._observers.listening
         if declaration is None:
@@ -118,7 +118,7 @@ class Attempts:
 
     async def _isolated(self, plan: Plan, number: int) -> None:
         """One of several attempts: it sees nothing of the one before, and what it adds stands and falls with it."""
-        origin, context = Origin(plan.collection), copy_context()
+        origin, context = Attempt(plan.collection), copy_context()
         context.run(enter_origin, origin)
         try:
             await run_in(context, self._attempt(plan, number))
@@ -151,9 +151,9 @@ class Attempts:
         return call
 
 
-def _unfolded(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The call that a partial makes."""
-    while isinstance(func, partial):
+def unfolded(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The call that a partial makes, unless it makes it in a way of its own; any other call as it is."""
+    while isinstance(func, partial) and type(func).__call__ is partial.__call__:
         func, args, kwargs = func.func, (*func.args, *args), {**func.keywords, **kwargs}
     return func, args, kwargs
 

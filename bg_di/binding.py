@@ -124,7 +124,8 @@ def refuse_arguments(func: Callable[..., Any], error: TypeError) -> NoReturn:
 
 def name_of(func: object) -> str:
     """Name a callable as it was declared, else ``module:qualname``; partials and instances by what they call or are."""
-    declaration = getattr(func, MARK, None)
+    # Not by its attributes in general: a proxy may have any.
+    declaration = getattr(func, "__dict__", {}).get(MARK)
     if declaration is not None:
         return str(declaration.name)
     if isinstance(func, functools.partial):
@@ -132,5 +133,5 @@ def name_of(func: object) -> str:
     if isinstance(func, MethodType):
         adopted = isinstance(func.__self__, BackgroundTask)
         return name_of(getattr(func.__self__, "func", type(func.__self__)) if adopted else func.__func__)
-    named: Any = func if hasattr(func, "__qualname__") else type(func)
+    named: Any = func if isinstance(getattr(func, "__qualname__", None), str) else type(func)
     return f"{getattr(named, '__module__', None) or 'builtins'}:{named.__qualname__}"

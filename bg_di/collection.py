@@ -103,6 +103,8 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
         running = self._running
         if running is not None and running[2] is origin and self._runner.stop_on_error:
             return within(self._named(running), partial(self.add_with, policy, func, args, kwargs))
+        if not self.waiting:
+            self._since = time()
         plan = self._add(origin, func, args, kwargs, policy)
         assert isinstance(plan, Plan), "a policy is given"
         return plan.reference
@@ -144,6 +146,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
     def _take_back(self, call: Waiting) -> None:
         if not self.withdraw(call):
             return
+        self._runner.ledger.forget(call)
         raise BackgroundTasksUnavailable(
             f"{Task(call).name} was added to {self.method} {self.path} after its background tasks had run: "
             "add tasks before the request ends, or from one of its tasks"

@@ -14,7 +14,7 @@ from types import FunctionType, MethodType
 from typing import Any, ClassVar, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary, ref
 
-from bg_di.binding import MARK, name_of
+from bg_di.binding import MARK, is_async, name_of
 from bg_di.errors import InvalidOptions
 from bg_di.policy import Policy, Retry, Seconds, When
 
@@ -163,7 +163,7 @@ def refuse_timeout_of_sync(func: Any, policy: Policy) -> None:
     Raises:
         InvalidOptions: `policy` has a timeout, and `func` is no async function.
     """
-    if policy.timeout is not None and not inspect.iscoroutinefunction(func):
+    if policy.timeout is not None and not (is_async(func) or inspect.iscoroutinefunction(func)):
         raise InvalidOptions(
             f"timeout={policy.timeout!r} cannot be kept for {name_of(func)}: it is a sync function, and a thread "
             "cannot be stopped; make it async, or leave the timeout out"
@@ -178,11 +178,10 @@ def refuse_placeholder(func: Any) -> None:
     """
     while isinstance(func, partial):
         func = func.func
-    function = getattr(func, "__func__", func)
-    defaults = (
-        *(getattr(function, "__defaults__", None) or ()),
-        *(getattr(function, "__kwdefaults__", None) or {}).values(),
-    )
+    function = func.__func__ if isinstance(func, MethodType) else func
+    if not isinstance(function, FunctionType):
+        return  # it may have any attribute, as a proxy has
+    defaults = *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()
     if any(default is INJECTED for default in defaults):
         raise TypeError(
             f"add_task() cannot run {name_of(func)}: it has INJECTED as a default, which only a declared task is given "

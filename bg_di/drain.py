@@ -14,7 +14,7 @@ from bg_di.plan import Plan
 from bg_di.record import NotRun, State
 from bg_di.runner import Runner
 from bg_di.steps import DONE, is_failure, limited, on_asyncio, pending_cancellations, resumed, run_limited
-from bg_di.task import Origin, Task, Waiting, enter_origin
+from bg_di.task import Attempt, Origin, Task, Waiting, enter_origin
 
 WEBSOCKET: Final = "WEBSOCKET"
 NOTHING: Final = object()
@@ -39,7 +39,7 @@ class Drain(Origin):
     # Since when plain calls wait.
     _since = 0.0
     # What runs only if the connection fails, while others run before it has ended.
-    _undecided: tuple[Waiting, ...] = ()
+    _undecided: deque[Waiting] | None = None
     # What runs; and what has suspended last, and when.
     _running: Waiting | None
     _seen: tuple[Coroutine[Any, Any, Any] | None, float] = None, 0.0
@@ -89,7 +89,10 @@ class Drain(Origin):
         name: Callable[..., Any] | str = ""
         try:
             while waiting or self._last_look():
-                call = waiting.popleft()
+                try:
+                    call = waiting.popleft()
+                except IndexError:  # another thread has taken it back since
+                    continue
                 coroutine, context, origin, func, _, _, plan = call
                 if (self._stopped or origin.failure or plan) and not self._starts(call, decided, row):
                     continue
@@ -101,7 +104,7 @@ class Drain(Origin):
                 cancellations = None
                 try:
                     if plan is not None and plan.limit is not None and not on_asyncio():
-                        cancellations = self._suspended(coroutine)
+                        cancellations = self._suspended(coroutine, row)
                         await run_limited(context, coroutine, plan.limit, plan.name)
                     else:
                         # Most tasks never suspend: one call then is all of it. A coroutine around it would add as much
@@ -109,7 +112,7 @@ class Drain(Origin):
                         steps = coroutine.__await__()
                         yielded = context.run(next, steps, DONE)
                         if yielded is not DONE:
-                            cancellations = self._suspended(coroutine)
+                            cancellations = self._suspended(coroutine, row)
                             rest = resumed(context, steps, yielded)
                             await (rest if plan is None or plan.limit is None else limited(rest, plan.limit, plan.name))
                         elif (plan is None or plan.is_plain) and not asked:
@@ -136,9 +139,9 @@ class Drain(Origin):
                 ledger.ended.append((row, scope.get("method", WEBSOCKET), scope["path"], time(), SUCCEEDED))
             self._running = self._task = None
             self._plain = NOTHING
-            if not decided:
+            if not decided and self._undecided is not None:
                 self.waiting.extendleft(reversed(self._undecided))
-                self._undecided = ()
+                self._undecided = None
             awaited, self._draining = self._draining, False
             if awaited is not True:
                 cast(anyio.Event, awaited).set()
@@ -150,22 +153,21 @@ class Drain(Origin):
 
     def at_work(self) -> Iterator[tuple[Waiting, State, float]]:
         """What runs and what waits, and since when."""
+        # In this order, and at once: what starts meanwhile, in another thread, is found twice and not missed.
+        waiting = (*(self._undecided or ()), *self.waiting)
         running, (seen, since) = self._running, self._seen
         if running is not None:
             yield running, "running", since if seen is running[0] else time()
-        for call in (*self._undecided, *self.waiting):
+        for call in (each for each in waiting if each is not running):
             plan = call[6]
             yield call, "waiting", plan.added_at if isinstance(plan, Plan) else self._since
 
     def withdraw(self, call: Waiting) -> bool:
         """Do not run a call; return whether that was still to be had."""
-        if call in self._undecided:
-            self._undecided = tuple(other for other in self._undecided if other is not call)
-        else:
-            try:
-                self.waiting.remove(call)
-            except ValueError:
-                return False
+        # Of both, one after the other: it may be in another thread that the ones become the others.
+        withdrawn = [_removed(call, calls) for calls in (self._undecided, self.waiting) if calls]
+        if not any(withdrawn):
+            return False
         call[0].close()
         return True
 
@@ -190,8 +192,8 @@ class Drain(Origin):
         self._abandon(by)
 
     def _abandon(self, by: BaseException) -> None:
-        while self.waiting:
-            self._end_unrun(self.waiting.popleft(), "cancelled", _ended_by(by))
+        for call in _taken(self.waiting):
+            self._end_unrun(call, "cancelled", _ended_by(by))
 
     def _end_unrun(self, call: Waiting, state: NotRun, reason: str) -> None:
         call[0].close()
@@ -201,8 +203,10 @@ class Drain(Origin):
         """Whether it is the turn of a call that something is to be said of; if not, say it."""
         _, _, origin, _, _, _, plan = call
         when = "success" if plan is None else plan.policy.when
-        if when == "failure" and not decided and not isinstance(origin, Task):
-            self._undecided += (call,)
+        if when == "failure" and not decided and not isinstance(origin, Task | Attempt):
+            if self._undecided is None:
+                self._undecided = deque()
+            self._undecided.append(call)
             return False
         if when == "success" and origin.failure is not None:
             end: tuple[NotRun, str] = "dropped", origin.failure
@@ -212,6 +216,7 @@ class Drain(Origin):
             end = self._stopped
         else:
             if self._runner.observers.listening:
+                self._running = call
                 self._runner.released(call)
             return True
         self._note(row)
@@ -226,8 +231,10 @@ class Drain(Origin):
         self._ended = False
         return True
 
-    def _suspended(self, coroutine: Coroutine[Any, Any, Any]) -> int:
-        # Before that nobody could see it run, nor cancel it. What is added from now on waits since another time.
+    def _suspended(self, coroutine: Coroutine[Any, Any, Any], row: list[Callable[..., Any] | str]) -> int:
+        # Before that nobody could see it run, nor cancel it. What is added from now on waits since another time, and
+        # what ran before it is not to wait for its end.
+        self._note(row)
         self._seen = coroutine, time()
         self._plain = NOTHING
         return pending_cancellations()
@@ -245,6 +252,24 @@ class Drain(Origin):
             self._stopped = "skipped", f"{task.name} failed before it and on_error is 'stop'"
         self._running = None
         await self._runner.failed(call, task, error)
+
+
+def _removed(call: Waiting, calls: deque[Waiting]) -> bool:
+    try:
+        calls.remove(call)
+    except ValueError:
+        return False
+    return True
+
+
+def _taken(calls: deque[Waiting]) -> Iterator[Waiting]:
+    """Take one after another, until another thread or this one has taken the last."""
+    while True:
+        try:
+            call = calls.popleft()
+        except IndexError:
+            return
+        yield call
 
 
 def _ended_by(error: BaseException) -> str:

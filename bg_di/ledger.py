@@ -71,6 +71,10 @@ class Ledger:
         end: End = (state, reason and reason[:_LONGEST_REASON], reference, _attempt(plan, ran=ran))
         self.ended.append(([name], origin.collection.method, origin.collection.path, time(), end))
 
+    def forget(self, call: Waiting) -> None:
+        """Keep nothing of a call that was refused, but may have been seen."""
+        self.asked.pop(call[0], None)
+
     def keep(self, func: Callable[..., Any]) -> Callable[..., Any] | str:
         """What may stand for a function when its request is over: its name, unless it is one of a module."""
         if not lasts(func):

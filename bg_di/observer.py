@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from bg_di import log
 from bg_di.plan import Plan
 from bg_di.record import State, TaskRecord
+from bg_di.steps import is_failure
 
 Event = Literal["added", "released", "dropped", "skipped", "cancelled"]
 
@@ -89,8 +90,8 @@ class Observers:
         for hook in self._events:
             try:
                 hook(kind, record)
-            except Exception:  # noqa: BLE001  # an observer is not to be noticed
-                log.observer_failed(hook)
+            except BaseException as error:  # noqa: BLE001  # it is judged there
+                _excuse(hook, error)
 
 
 class _Around(AbstractContextManager[None]):
@@ -108,16 +109,23 @@ class _Around(AbstractContextManager[None]):
                 if entered is not None:
                     entered.__enter__()
                     self._entered.append((hook, entered))
-            except Exception:  # noqa: BLE001  # an observer is not to be noticed
-                log.observer_failed(hook)
+            except BaseException as error:  # noqa: BLE001  # it is judged there
+                _excuse(hook, error)
 
     def __exit__(self, *error: Any) -> None:
         while self._entered:
             hook, entered = self._entered.pop()
             try:
                 entered.__exit__(*error)
-            except Exception:  # noqa: BLE001  # nor is it now
-                log.observer_failed(hook)
+            except BaseException as failed:  # noqa: BLE001  # it is judged there
+                _excuse(hook, failed)
+
+
+def _excuse(hook: Callable[..., Any], error: BaseException) -> None:
+    # An observer is not to be noticed. A `CancelledError` is its own: nothing is awaited here.
+    if not is_failure(error, None):
+        raise error
+    log.observer_failed(hook)
 
 
 NOBODY: Final = nullcontext()

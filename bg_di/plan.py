@@ -63,7 +63,7 @@ class Plan:
             method=self.collection.method,
             path=self.collection.path,
             state=state,
-            since=datetime.now(UTC),
+            since=datetime.fromtimestamp(self.added_at if state == "waiting" else time(), UTC),
             attempt=self.attempt,
             reason=reason,
         )

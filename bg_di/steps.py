@@ -120,5 +120,7 @@ def is_failure(error: BaseException, cancellations: int | None) -> bool:
 
 
 def in_words(error: BaseException) -> str:
-    """The type and the text of an error, also of one whose text cannot be made."""
-    return traceback.format_exception_only(error)[-1].strip()
+    """The type and the text of an error without its notes, also of one whose text cannot be made."""
+    told = traceback.TracebackException(type(error), error, None, compact=True)
+    told.__notes__ = None
+    return list(told.format_exception_only())[-1].strip()

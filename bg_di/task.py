@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 
-from bg_di.binding import name_of
+from bg_di.binding import is_async, name_of
 from bg_di.declare import Declaration
 from bg_di.errors import BackgroundTasksUnavailable
 from bg_di.plan import Plan
@@ -33,6 +33,10 @@ class Origin:
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
         self.failure: str | None = None
+
+
+class Attempt(Origin):
+    """One of several attempts of a task: how it ended is known when the turn of what it added comes."""
 
 
 current_origin: ContextVar[Origin | None] = ContextVar("bg_di.current_origin", default=None)
@@ -92,6 +96,11 @@ class Task(BackgroundTask, Origin):
     def __init__(self, call: Waiting) -> None:
         _, _, origin, self.func, self.args, self.kwargs, self._plan = call  # type: ignore[assignment]
         Origin.__init__(self, origin.collection)
+
+    @property
+    def is_async(self) -> bool:  # type: ignore[override]
+        """Whether Starlette's task awaits it: whoever is given one may call it again."""
+        return is_async(self.func)
 
     @property
     def name(self) -> str:

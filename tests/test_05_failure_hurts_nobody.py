@@ -203,6 +203,31 @@ async def test_an_error_in_the_error_handler_is_logged_and_stops_nothing(log: Lo
     assert isinstance(record.exc_info[1], RuntimeError)
 
 
+@pytest.mark.parametrize("sync", [True, False])
+async def test_an_error_handler_may_call_the_task_again(sync: bool) -> None:
+    """What it is given is a task of Starlette's, which can be awaited."""
+    ran: list[str] = []
+
+    def fail_once(name: str) -> None:
+        ran.append(name)
+        if len(ran) == 1:
+            raise ValueError
+
+    async def fail_once_async(name: str) -> None:
+        fail_once(name)
+
+    class Again(TaskErrorHandler):
+        async def handle(self, failure: TaskFailure) -> None:
+            await failure.task()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(fail_once if sync else fail_once_async, "ada")
+
+    await request(application(handler, providers=[ProviderConfig(TaskErrorHandler, use_class=Again)]), "/")
+    assert ran == ["ada", "ada"]
+
+
 async def test_an_error_handler_that_cannot_be_built_is_logged_too(log: Log) -> None:
     """The failure is not lost with it."""
 

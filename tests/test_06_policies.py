@@ -127,6 +127,28 @@ async def test_in_a_websocket_what_waits_for_a_failure_waits_for_the_end() -> No
     assert ran == ["round", "end"]
 
 
+async def test_what_a_failing_attempt_adds_runs_in_the_same_round_of_a_websocket() -> None:
+    """How an attempt ended is known when the task has; only the connection's own outcome is waited for."""
+    ran: list[str] = []
+
+    async def flaky(tasks: BackgroundTasks) -> None:
+        ran.append("attempt")
+        tasks.using(when="failure").add_task(ran.append, f"after attempt {len(ran)}")
+        if len(ran) == 1:
+            raise OSError
+
+    @websocket("/ws")
+    async def connection(socket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        await socket.accept()
+        retry = Retry(on=OSError, attempts=2, wait_initial=0, wait_jitter=0)
+        tasks.using(retry=retry).add_task(flaky, tasks)
+        await tasks()
+        ran.append("end of round")
+
+    await Socket().run(application(connection), "/ws")
+    assert ran == ["attempt", "attempt", "after attempt 1", "end of round"]
+
+
 async def test_what_is_undecided_when_a_websocket_is_cut_off_is_named(log: Log) -> None:
     """It never started."""
     runs = anyio.Event()
@@ -210,6 +232,17 @@ async def test_a_task_within_its_timeout_succeeds() -> None:
 
     await request(application(adding(add)), "/")
     assert ran == ["0.5", "5"]
+
+
+async def test_an_async_callable_has_a_timeout_as_a_function_has(log: Log) -> None:
+    """An instance with an ``async def __call__`` needs no thread, so it can be stopped."""
+
+    class Slow:
+        async def __call__(self) -> None:
+            await anyio.sleep(31)
+
+    await request(application(adding(lambda tasks: tasks.using(timeout=30).add_task(Slow()))), "/")
+    assert "Slow took longer than its timeout of 30" in log.text
 
 
 @pytest.mark.parametrize("limit", [30, timedelta(seconds=30)], ids=str)

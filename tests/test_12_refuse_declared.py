@@ -4,7 +4,7 @@ import sys
 from collections.abc import AsyncGenerator, Generator
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ellar.common import Inject, get
@@ -195,6 +195,21 @@ async def test_the_recording_fake_takes_what_the_real_one_takes() -> None:
         await tasks.drain()
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         tasks.add_task(Mailer.send)  # type: ignore[call-overload]
+
+
+@background_task
+async def send_with(address: str, mailer: Inject[Mailer] = INJECTED) -> None:
+    raise AssertionError("never runs")
+
+
+def test_the_recording_fake_takes_the_partials_that_the_real_one_takes() -> None:
+    """Of a declared task they are that task, with what the container supplies; and wrong ones are refused."""
+    tasks, send = RecordingBackgroundTasks(), cast(Any, Mailer.send)
+    for func in partial(send_with, "ada"), partial(send, "ada"):
+        tasks.add_task(func)
+        tasks.one(func)
+        with pytest.raises(TypeError, match=r"add_task\(\) cannot call"):
+            tasks.add_task(func, "grace", "joan")
 
 
 async def undeclared(mailer: Any = INJECTED) -> None:

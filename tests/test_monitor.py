@@ -2,9 +2,11 @@
 
 import gc
 import logging
+import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -26,10 +28,12 @@ from bg_di import (
     BackgroundTasks,
     BackgroundTasksModule,
     BackgroundTasksMonitor,
+    BackgroundTasksUnavailable,
     Retry,
     TaskContext,
     TaskErrorHandler,
     TaskFailure,
+    TaskObserver,
     TaskRecord,
     TaskReference,
     background_task,
@@ -37,6 +41,7 @@ from bg_di import (
 )
 from bg_di.ledger import Ledger
 from bg_di.runner import Runner
+from bg_di.task import within
 from tests.clock import JUMPING
 from tests.harness import Client, Log, Socket, application, concurrently, module, request, websocket
 
@@ -78,6 +83,12 @@ async def slow() -> None:
 @background_task
 async def with_context(into: list[str], context: Inject[TaskContext] = INJECTED) -> None:
     into.append(context.task_id)
+
+
+class Outlook(TaskObserver):
+    """Makes a plan of each call."""
+
+    def event(self, kind: str, record: TaskRecord) -> None: ...
 
 
 def monitor_of(app: App) -> BackgroundTasksMonitor:
@@ -226,6 +237,25 @@ async def test_the_history_is_in_order_and_says_how_each_task_ended(on_error: st
         assert history[9].attempt == 0
 
 
+@pytest.mark.parametrize("policy", [{}, {"timeout": 30}])
+async def test_what_has_ended_is_told_while_the_next_one_runs(policy: Any) -> None:
+    """It does not wait for the end of a long task behind it, neither to be told nor with its time."""
+    stage = Stage()
+
+    @background_task(**policy)
+    async def holds() -> None:
+        await stage.hold()
+
+    app = adding(quick, other, holds)
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await stage.entered.wait()
+        history = monitor_of(app).history()
+        stage.go_on.set()
+    assert told(history) == [("quick", "succeeded"), ("other", "succeeded")]
+    assert monitor_of(app).history()[:2] == history
+
+
 @pytest.mark.parametrize("anyio_backend", JUMPING, indirect=True)
 async def test_the_history_tells_a_timeout_from_a_failure() -> None:
     """Of a declared task, of one with dependencies, and of a retried one, whose attempts are counted."""
@@ -246,6 +276,20 @@ async def test_the_history_tells_a_timeout_from_a_failure() -> None:
     assert first.reason == f"bg_di.errors.TaskTimedOut: {__name__}:slow took longer than its timeout of 30 seconds"
     assert (second.state, second.attempt) == ("timed_out", 3)
     assert (third.state, third.reason) == ("failed", "TimeoutError: of a socket")
+
+
+async def test_the_reason_is_the_error_and_not_what_is_noted_on_it() -> None:
+    """Python prints notes below the error; a reason is one error, in its own words."""
+
+    async def notes() -> None:
+        error = ValueError("no such address")
+        error.add_note("ask the post office")
+        raise error
+
+    app = adding(notes)
+    await request(app, "/")
+    [record] = monitor_of(app).history()
+    assert record.reason == "ValueError: no such address"
 
 
 async def test_the_history_says_what_was_dropped_and_what_was_cancelled() -> None:
@@ -276,6 +320,22 @@ async def test_the_history_says_what_was_dropped_and_what_was_cancelled() -> Non
         ("hold", "cancelled", by, 1),
         ("quick", "cancelled", by, 0),
     ]
+
+
+async def test_a_plain_call_behind_a_planned_one_waits_since_it_was_added() -> None:
+    """Not since 1970."""
+    shown: list[TaskRecord] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks, monitor: Inject[BackgroundTasksMonitor]) -> None:
+        tasks.using(when="always").add_task(quick)
+        tasks.add_task(other)
+        shown.extend(monitor.snapshot())
+
+    before = datetime.now(UTC)
+    await request(application(handler), "/")
+    assert told(tuple(shown)) == [("quick", "waiting"), ("other", "waiting")]
+    assert all(before <= record.since <= datetime.now(UTC) for record in shown)
 
 
 async def test_an_id_is_the_same_wherever_it_is_seen() -> None:
@@ -353,6 +413,79 @@ async def test_what_waits_can_be_cancelled(log: Log, caplog: pytest.LogCaptureFi
     assert {record.levelname for record in log.records} == {"INFO"}
 
 
+@pytest.fixture
+def threads_switch_often() -> Iterator[None]:
+    """Each thread gets its turn within a microsecond."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("threads_switch_often")
+async def test_what_a_thread_cancels_does_not_run_and_the_rest_does() -> None:
+    """It cancels what waits for the end of a connection, while that is put aside and taken back."""
+    ran: list[int] = []
+    stop = threading.Event()
+    cancelled = 0
+
+    async def alert(number: int) -> None:
+        ran.append(number)
+
+    @websocket("/")
+    async def connection(socket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        await socket.accept()
+        for number in range(2000):
+            tasks.using(when="failure").add_task(alert, number)
+        await tasks()
+        raise ZeroDivisionError
+
+    def cancel() -> None:
+        nonlocal cancelled
+        while not stop.is_set():
+            for collection, call, _, _ in ledger.at_work():
+                cancelled += collection.cancel(call)
+
+    app = application(connection, tasks=BackgroundTasksModule.setup(history=0))
+    ledger = ledger_of(app)
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    try:
+        for _ in range(10):
+            await Socket().run(app, "/")
+    finally:
+        stop.set()
+        thread.join()
+    assert len(ran) + cancelled == 20_000
+
+
+async def test_the_last_one_that_waits_may_be_cancelled_when_it_is_about_to_start() -> None:
+    """By another thread, between the look whether anything waits and the moment in which it is taken."""
+
+    class Emptied(deque[Any]):
+        def __bool__(self) -> bool:
+            waits = len(self) > 0
+            if len(self) == 1 and not cancelled:
+                cancelled.append(True)
+                [*_, (collection, call, _, _)] = ledger_of(app).at_work()
+                assert collection.cancel(call)
+            return waits
+
+    cancelled: list[bool] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        for task in (quick, other):
+            tasks.add_task(task)
+        collection: Any = tasks
+        collection.waiting = Emptied(collection.waiting)
+
+    app = application(handler)
+    answer = await request(app, "/")
+    assert (answer.status, answer.error) == (200, None)
+    assert sorted(told(monitor_of(app).history())) == [("other", "cancelled"), ("quick", "succeeded")]
+
+
 async def test_a_response_of_its_own_tasks_is_shown_as_well() -> None:
     """The background of a response is run by us, and noted by us."""
     stage = Stage()
@@ -386,6 +519,27 @@ async def test_callables_that_cannot_be_hashed_are_tasks_like_others() -> None:
     await request(app, "/")
     assert ran == ["ada", "grace"]
     assert [record.state for record in monitor_of(app).history()] == ["succeeded"] * 3
+
+
+@pytest.mark.parametrize("observers", [[], [Outlook()]], ids=["unobserved", "observed"])
+async def test_callables_that_have_any_attribute_are_tasks_like_others(observers: list[Any]) -> None:
+    """A proxy for remote calls is one, as `xmlrpc.client` has it; it goes by the name of its class."""
+    called: list[str] = []
+
+    class Remote:
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, name: str) -> "Remote":
+            return Remote(f"{self._name}.{name}")
+
+        def __call__(self) -> None:
+            called.append(self._name)
+
+    app = adding(Remote("shop").order, partial(Remote("shop").pay), observers=observers)
+    await request(app, "/")
+    assert called == ["shop.order", "shop.pay"]
+    assert told(monitor_of(app).history()) == [("Remote", "succeeded")] * 2
 
 
 @pytest.mark.parametrize("size", [0, 3])
@@ -467,6 +621,41 @@ async def test_whoever_asks_too_late_keeps_nothing() -> None:
     assert not collection.cancel(call)
     assert ledger.record(call, state, since).task_id
     assert not ledger.asked
+
+
+async def test_whoever_sees_a_call_that_is_refused_keeps_nothing() -> None:
+    """One that is added too late waits for a moment, in which another thread may ask about it."""
+    app = application()
+    monitor, ledger = monitor_of(app), ledger_of(app)
+
+    class Seen(deque[Any]):
+        def append(self, call: Any) -> None:
+            super().append(call)
+            assert told(monitor.snapshot()) == [("quick", "waiting")]
+
+    async with collect_background_tasks(app) as tasks:
+        collection: Any = tasks
+    collection.waiting = Seen()
+    with ledger.open(collection), pytest.raises(BackgroundTasksUnavailable):
+        within(collection, partial(tasks.add_task, quick))
+    assert not ledger.asked
+
+
+async def test_what_starts_while_somebody_looks_is_not_missed() -> None:
+    """Another thread may be in the middle of a snapshot when a task ends and the next one starts."""
+    first, second = Stage(), Stage()
+    app = adding(first.hold, second.hold)
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await first.entered.wait()
+        looking = iter(ledger_of(app).at_work())
+        seen = [next(looking)]
+        first.go_on.set()
+        await second.entered.wait()
+        seen.extend(looking)
+        second.go_on.set()
+    assert [state for _, _, state, _ in seen] == ["running", "waiting"]
+    assert len({id(call) for _, call, _, _ in seen}) == 2
 
 
 async def test_hundreds_of_requests_are_watched_from_threads() -> None:

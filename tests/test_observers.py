@@ -1,8 +1,10 @@
 """Observers: around each task and each attempt, told of what was added, dropped and skipped, and never in the way."""
 
+import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -105,6 +107,20 @@ async def test_each_task_is_told_from_its_adding_to_its_end() -> None:
     assert len({record.task_id for record in witness.records}) == 4
 
 
+@pytest.mark.parametrize("observers", [[], [Witness()]], ids=["unobserved", "observed"])
+async def test_a_partial_that_calls_in_a_way_of_its_own_is_called_so(observers: list[Any]) -> None:
+    """Whether anybody observes it or not."""
+    called: list[str] = []
+
+    class Traced(partial[Any]):
+        def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+            called.append("traced")
+            return super().__call__(*args, **kwargs)
+
+    await request(observed(Traced(called.append, "function"), observers=observers), "/")
+    assert called == ["traced", "function"]
+
+
 async def test_a_record_says_how_the_task_stands() -> None:
     """The state and the attempt, at each moment, and the reason of what will not run."""
     witness = Witness()
@@ -123,6 +139,23 @@ async def test_a_record_says_how_the_task_stands() -> None:
         "task fails: ValueError",
         "skipped works",
     ]
+
+
+async def test_what_is_released_has_waited_since_it_was_added() -> None:
+    """So an observer can tell how long; and the monitor does not lose sight of it."""
+    witness = Witness()
+    states: list[str | None] = []
+
+    class Asks(TaskObserver):
+        def event(self, kind: str, record: TaskRecord) -> None:
+            states.append(app.injector.get(BackgroundTasksMonitor).state(record.task_id))
+
+    app = observed(works, observers=[witness, Asks()])
+    before = datetime.now(UTC)
+    await request(app, "/")
+    added, released, running, _ = witness.records
+    assert before <= added.since == released.since <= running.since <= datetime.now(UTC)
+    assert states == ["waiting", "running"]
 
 
 async def test_what_is_dropped_or_cancelled_is_told() -> None:
@@ -279,6 +312,28 @@ async def test_a_failing_observer_changes_nothing(hook: str, moment: str, log: L
     complaints = [message for message in log.messages if message.startswith("the observer")]
     harmless = moment == "swallows" or (hook == "event" and moment != "called")
     assert set(complaints) == (set() if harmless else {f"the observer Broken.{hook} failed; the task goes on"})
+
+
+@pytest.mark.parametrize("hook", ["task", "attempt", "event"])
+async def test_a_cancellation_that_an_observer_raises_is_its_own(hook: str, log: Log) -> None:
+    """As one that a task raises: it asked for the result of something cancelled. A request to exit is heeded."""
+
+    class Raises(TaskObserver):
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+
+        def _raise(self, *_: object) -> None:
+            raise self.error
+
+    witness = Witness()
+    observer = type("Observer", (Raises,), {hook: Raises._raise})
+    app = observed(works, works, observers=[witness, observer(asyncio.CancelledError())])
+    answer = await request(app, "/")
+    assert (answer.status, answer.error) == (200, None)
+    assert witness.told == ["added works", "added works", *ran("works"), *ran("works")]
+    assert {message.partition(" failed")[2] for message in log.messages} == {"; the task goes on"}
+    with pytest.raises(SystemExit):
+        await request(observed(works, observers=[observer(SystemExit())]), "/")
 
 
 async def test_hooks_that_are_not_overridden_and_return_nothing_are_fine() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.background import BackgroundTask
 
-from bg_di.attempts import refuse_arguments
+from bg_di.attempts import refuse_arguments, unfolded
 from bg_di.background_tasks import BackgroundTasks, refuse_service
 from bg_di.binding import name_of, signature_of
 from bg_di.context import TaskReference
@@ -33,13 +33,16 @@ class RecordingBackgroundTasks(BackgroundTasks):
         self._drained = 0
 
     def _take(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self._check(*unfolded(func, args, kwargs))
+        self.recorded.append(Call(func, args, kwargs))
+
+    def _check(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         declaration = declared(func)
         if declaration is None:
             refuse_placeholder(func)
         needs = {} if declaration is None else needs_of(func, key_of)
         service = None if declaration is None else declaration.service
         refuse_arguments(func, args, kwargs, missing(func, needs, _whole(func, args), kwargs), service)
-        self.recorded.append(Call(func, args, kwargs))
 
     def add_with(
         self, policy: Mapping[str, Any], func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
