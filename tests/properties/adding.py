@@ -1,22 +1,19 @@
 """A request while it runs: what it adds, and what is seen of it."""
 
 import asyncio
-from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import anyio.lowlevel
+from starlette.background import BackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.types import ASGIApp, Message
 
-from bg_di import current_background_tasks
+from bg_di import BackgroundTasks, current_background_tasks
 from tests.harness import Client
-from tests.properties.script import Call, Leaving, Place, Script, numbered
-
-
-class TaskError(Exception):
-    """What a failing task raises."""
+from tests.properties.script import Call, Leaving, Place, Script, attempted, numbered
+from tests.properties.tasks import TaskError, Worker, function_of, policy
 
 
 @dataclass
@@ -29,6 +26,8 @@ class Run:
         timeline: ``"sent"`` for each message of the response, the tasks that ran, and ``"stack left"``.
         added: the tasks that were added.
         log: what was logged of which task.
+        ended: what the monitor remembers: each task, and its state.
+        heard: what an observer heard of which task.
     """
 
     number: int
@@ -38,11 +37,13 @@ class Run:
     timeline: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
     log: dict[str, str] = field(default_factory=dict)
+    ended: list[tuple[str, str]] = field(default_factory=list)
+    heard: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def ran(self) -> list[str]:
         """The tasks that ran, in order, but for the response's own background."""
-        return [name for name in self.timeline if name not in ("sent", "own", "stack left")]
+        return [name for name in dict.fromkeys(self.timeline) if name not in ("sent", "own", "stack left")]
 
     @property
     def early(self) -> list[str]:
@@ -82,28 +83,27 @@ class Run:
             await anyio.lowlevel.checkpoint()
         self.timeline.append("sent")
 
-    def task(self, call: Call, name: str) -> Callable[[], Any]:
-        """The function of a task, whose own name in the log is `name`, behind the request's number."""
+    def perform(self, call: Call, name: str, worker: Worker | None) -> None:
+        """What a task does, in each attempt."""
+        assert running.get() is self, "a task sees the context variables as they were when it was added"
+        self.timeline.append(name)
+        attempt = self.timeline.count(name)
+        self.add(call.adds, attempted(name, attempt), current_background_tasks() if worker is None else worker.use())
+        if attempt <= call.fails:
+            raise TaskError(name)
 
-        def run() -> None:
-            assert running.get() is self, "a task sees the context variables as they were when it was added"
-            self.timeline.append(name)
-            self.add(call.adds, name, current_background_tasks())
-            if call.fails:
-                raise TaskError(name)
-
-        async def task() -> None:
-            if call.how == "suspending":
-                await anyio.lowlevel.checkpoint()
-            run()
-
-        function = run if call.how == "sync" else task
-        function.__qualname__ = f"{self.number}:{name}"
-        return function
+    def background(self, call: Call) -> BackgroundTask:
+        """The own background of a response."""
+        return BackgroundTask(function_of(call, "own"), perform=partial(self.perform, call, "own"))
 
     def add(self, calls: tuple[Call, ...], adder: str, tasks: StarletteBackgroundTasks) -> None:
         for call, name in numbered(calls, adder):
-            tasks.add_task(self.task(call, name))
+            function, perform = function_of(call, name), partial(self.perform, call, name)
+            if call.uses:
+                assert isinstance(tasks, BackgroundTasks)
+                tasks.using(**policy(call)).add_task(function, perform=perform)
+            else:
+                tasks.add_task(function, perform=perform)
             self.added.append(name)
 
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tests.properties.script import Call, Ending, Leaving, Place, Script, numbered
+from tests.properties.script import Call, Ending, Leaving, Place, Script, attempted, numbered
 
 MIDDLEWARE = (
     Place.ASGI_MIDDLEWARE,
@@ -28,11 +28,11 @@ class Prediction:
 
     Attributes:
         timeline: what runs, in order, and ``"stack left"`` in between. All of it comes after the last byte.
-        log: what is logged of which task.
+        ended: which task ends in which state, in order.
     """
 
     timeline: list[str] = field(default_factory=list)
-    log: dict[str, str] = field(default_factory=dict)
+    ended: list[tuple[str, str]] = field(default_factory=list)
 
 
 def predict(script: Script, client: Leaving, *, run_after: str, on_error: str) -> Prediction:
@@ -91,16 +91,21 @@ class _Collection:
         """One after another, as added, tasks added by tasks included."""
         while self._waiting:
             call, name, adder_failed = self._waiting.popleft()
-            if adder_failed:
-                self._seen.log[name] = "was dropped"
-            elif self._stopped:
-                self._seen.log[name] = "was skipped"
+            if call.when == ("success" if adder_failed else "failure"):
+                self._seen.ended.append((name, "dropped"))
+            elif self._stopped and call.when != "always":
+                self._seen.ended.append((name, "skipped"))
             else:
                 self._run(call, name)
 
     def _run(self, call: Call, name: str) -> None:
-        self._seen.timeline.append(name)
-        self.add(numbered(call.adds, name), failed=call.fails)
-        if call.fails:
-            self._seen.log[name] = "failed"
-            self._stopped = self._stop
+        """What an attempt adds stands and falls with that attempt."""
+        for attempt in range(1, call.attempts + 1):
+            fails = attempt <= call.fails
+            self._seen.timeline.append(name)
+            self.add(numbered(call.adds, attempted(name, attempt)), failed=fails)
+            if not fails:
+                self._seen.ended.append((name, "succeeded"))
+                return
+        self._seen.ended.append((name, "failed"))
+        self._stopped = self._stopped or self._stop

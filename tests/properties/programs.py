@@ -1,6 +1,7 @@
 """Programs: applications that hypothesis makes up, and the requests that come to them at once."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 from hypothesis import strategies as st
@@ -10,6 +11,8 @@ from tests.properties.script import Call, Ending, Leaving, Place, Script
 HANDLERS = ("async", "sync", "inject", "constructor", "current", "mounted")
 WITH_BACKGROUND = ("response", "stream", "file", "redirect", "injected response", "shared")
 RESULTS = (*WITH_BACKGROUND, "dict", "model", "tuple", "none", "collection", "sent by hand")
+KINDS = ("closure", "function", "declared", "inject", "service")
+WHEN = ("success", "failure", "always")
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Program:
     Attributes:
         run_after, on_error: options of the module.
         at_root: whether the module is declared there, or next to the routes.
+        observed: whether a `TaskObserver` listens, for which each task is more than a plain call.
         stack: middleware that holds messages back: a `BaseHTTPMiddleware` (``"function"``), ``"gzip"``.
         scripts: its routes.
         requests: numbers of routes, and who asks.
@@ -27,6 +31,7 @@ class Program:
     run_after: str
     on_error: str
     at_root: bool
+    observed: bool
     stack: tuple[str, ...]
     scripts: tuple[Script, ...]
     requests: tuple[tuple[int, Leaving], ...]
@@ -38,13 +43,17 @@ class Program:
 
 
 def calls() -> st.SearchStrategy[Call]:
-    how = st.sampled_from(["async", "suspending", "sync"])
-    fails = st.sampled_from([False, False, True])
-    return st.recursive(
-        st.builds(Call, how=how, fails=fails),
-        lambda more: st.builds(Call, how=how, fails=fails, adds=st.lists(more, min_size=1, max_size=2).map(tuple)),
-        max_leaves=4,
+    call = partial(
+        st.builds,
+        Call,
+        how=st.sampled_from(["async", "suspending", "sync"]),
+        fails=st.sampled_from([0, 0, 0, 1, 2]),
+        kind=st.sampled_from(KINDS),
+        when=st.sampled_from(["success", *WHEN]),
+        attempts=st.sampled_from([1, 1, 2]),
+        using=st.booleans(),
     )
+    return st.recursive(call(), lambda more: call(adds=st.lists(more, min_size=1, max_size=2).map(tuple)), max_leaves=4)
 
 
 def scripts() -> st.SearchStrategy[Script]:
@@ -69,9 +78,11 @@ def sensible(script: Script) -> Script:
     elif handler == "sync" and result == "sent by hand":
         result = "dict"
     own = script.own if result in WITH_BACKGROUND else None
-    if own is not None and result == "shared":
-        # What all requests share has no name that tells one of them.
-        own = replace(own, fails=False)
+    if own is None and result == "shared":
+        own = Call()
+    if own is not None:
+        # It is Starlette's, which knows of no declaration.
+        own = Call(own.how, own.fails, own.adds)
     sensible = replace(script, result=result, ending=ending, own=own)
     return sensible if handler == "constructor" else _without(sensible, {Place.CONSTRUCTOR})
 
@@ -91,6 +102,7 @@ def programs() -> st.SearchStrategy[Program]:
         run_after=st.sampled_from(["response", "request"]),
         on_error=st.sampled_from(["stop", "continue"]),
         at_root=st.booleans(),
+        observed=st.booleans(),
         stack=st.sampled_from([(), (), ("function",), ("gzip",), ("gzip", "function")]),
         scripts=st.lists(scripts(), min_size=1, max_size=4).map(tuple),
         requests=st.lists(st.tuples(st.integers(0, 3), clients()), min_size=3, max_size=8).map(tuple),
@@ -135,10 +147,29 @@ def _without(script: Script, places: set[Place]) -> Script:
 
 def exhaustive(handler: str, stack: tuple[str, ...], run_after: str) -> Program:
     """A program of each result and each ending for this kind of handler, for each client, with a task in each place."""
-    added = {place: (Call(adds=(Call("sync"),)),) for place in Place}
     kinds = [*((result, Ending.RETURNS) for result in RESULTS), *(("dict", ending) for ending in Ending)]
-    scripts = tuple(sensible(Script(handler, *kind, Call("suspending"), added)) for kind in kinds)
+    scripts = tuple(
+        sensible(Script(handler, *kind, Call("suspending"), _everywhere(number))) for number, kind in enumerate(kinds)
+    )
     clients = [Leaving(spec, after) for spec, after in product(("2.3", "2.4"), (None, 0, 1, 2, 3))]
     clients.append(Leaving("2.3", slow=True))
     requests = tuple(product(range(len(scripts)), clients))
-    return predictable(Program(run_after, "continue", at_root=True, stack=stack, scripts=scripts, requests=requests))
+    return predictable(
+        Program(
+            run_after,
+            "continue",
+            at_root=True,
+            observed=run_after == "request",
+            stack=stack,
+            scripts=scripts,
+            requests=requests,
+        )
+    )
+
+
+def _everywhere(turn: int) -> dict[Place, tuple[Call, ...]]:
+    """A task in each place, of another kind at each turn."""
+    turns = enumerate(Place, turn)
+    return {
+        place: (Call(adds=(Call("sync"),), kind=KINDS[number % 5], when=WHEN[number % 3]),) for number, place in turns
+    }

@@ -43,10 +43,12 @@ from tests.properties.script import Ending, Place, Script
 
 async def shared_background() -> None:
     run = running.get()
-    if run.tasks and run.script.own is not None:
-        await BackgroundTask(run.task(run.script.own, "own"))()
+    if run.tasks:
+        assert run.script.own is not None
+        await run.background(run.script.own)()
 
 
+shared_background.__qualname__ = "own"
 SHARED_BACKGROUND = BackgroundTask(shared_background)
 SHARED = JSONResponse({"shared": True}, background=SHARED_BACKGROUND)
 RAISED = {Ending.RAISES: Unhandled, Ending.RAISES_HANDLED: Handled, Ending.RAISES_RESCUED: Rescued}
@@ -73,7 +75,7 @@ async def by_hand(context: IExecutionContext) -> None:
 def result_of(run: Run, response: StarletteResponse | None) -> Any:
     """What the handler of a request returns, unless it sends by hand."""
     own = run.script.own
-    background = BackgroundTask(run.task(own, "own")) if run.tasks and own is not None else None
+    background = run.background(own) if run.tasks and own is not None else None
     if response is not None:
         response.background = background
         response.headers["x-injected"] = "yes"
@@ -138,12 +140,12 @@ def function(script: Script, *, tasks: bool) -> Any:
 def route(path: str, script: Script, *, tasks: bool) -> Any:
     """The route of a script, with or without what asks for background tasks in it."""
     if script.handler == "mounted":
-        return Mount(path, Starlette(routes=[Route("/", mounted)]))
+        return Mount(path, Starlette(routes=[Route("/{number}", mounted)]))
     declared = {"model": {201: Model}, "tuple": {200: dict, 418: dict}}.get(script.result, {200: Any})
     handler = function(script, tasks=tasks)
     if script.handler == "constructor":
         return controller(path, handler, declared)
-    return get(f"{path}/", response=declared)(UseGuards(Guard)(UseInterceptors(Interceptor)(handler)))
+    return get(f"{path}/{{number}}", response=declared)(UseGuards(Guard)(UseInterceptors(Interceptor)(handler)))
 
 
 def controller(path: str, handler: Any, declared: Any) -> Any:
@@ -159,7 +161,7 @@ def controller(path: str, handler: Any, declared: Any) -> Any:
     @UseGuards(Guard)
     @UseInterceptors(Interceptor)
     class Generated(ControllerBase):
-        served = get("/", response=declared)(method)
+        served = get("/{number}", response=declared)(method)
 
         def __init__(self, tasks: BackgroundTasks) -> None:
             add(Place.CONSTRUCTOR, tasks)

@@ -16,7 +16,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 
-from bg_di import BackgroundTasks, BackgroundTasksModule
+from bg_di import BackgroundTasks, BackgroundTasksModule, BackgroundTasksMonitor, TaskObserver, TaskRecord
 from tests.harness import application, concurrently, module
 from tests.properties.adding import Run
 from tests.properties.places import (
@@ -32,6 +32,7 @@ from tests.properties.places import (
 )
 from tests.properties.programs import Program
 from tests.properties.routes import route
+from tests.properties.tasks import Worker
 
 MIDDLEWARE = {
     "function": Middleware(BaseHTTPMiddleware, dispatch=function_middleware),
@@ -40,27 +41,67 @@ MIDDLEWARE = {
 STACK = list(Config().MIDDLEWARE)
 EXPECTED = (type(None), Unhandled, OSError, ClientDisconnect)
 LINE = re.compile(
-    r"background task tests\.properties\.adding:(\d+):(\S+) of GET (\S+) "
+    r"background task (\S+) of GET (\S+) "
     r"(failed|was dropped|was skipped|was cut off|never started)"
 )
 
 
-def build(program: Program, *, tasks: bool) -> App:
+class Recorder(TaskObserver):
+    """Writes down what it hears of each task."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self.runs = runs
+
+    def event(self, kind: str, record: TaskRecord) -> None:
+        self._hear(kind, record)
+
+    @contextmanager
+    def task(self, record: TaskRecord) -> Iterator[None]:
+        self._hear("running", record)
+        try:
+            yield
+        except Exception:
+            self._hear("failed", record)
+            raise
+        except BaseException:
+            self._hear("cancelled", record)
+            raise
+        self._hear("succeeded", record)
+
+    def attempt(self, record: TaskRecord) -> None:
+        self._hear("attempt", record)
+
+    def _hear(self, what: str, record: TaskRecord) -> None:
+        number, name = which(record.path, record.name)
+        self.runs[number].heard.setdefault(name, []).append(what)
+
+
+def which(path: str, name: str) -> tuple[int, str]:
+    """The number of the request that a task belongs to, and the task's name without the module."""
+    return int(path.rpartition("/")[2]), name.rpartition(":")[2]
+
+
+def build(program: Program, runs: list[Run], *, tasks: bool) -> App:
     """The application of a program; without tasks it is the control, and does not have the module."""
     routes = [route(f"/{number}", script, tasks=tasks) for number, script in enumerate(program.scripts)]
     controllers = [one for one in routes if isinstance(one, type) and issubclass(one, ControllerBase)]
-    declared = BackgroundTasksModule.setup(run_after=program.run_after, on_error=program.on_error) if tasks else None
+    declared = BackgroundTasksModule.setup(
+        run_after=program.run_after,
+        on_error=program.on_error,
+        observers=[Recorder(runs)] if program.observed else [],
+        history=100_000,
+    )
     feature = module(
-        modules=[declared] if declared and not program.at_root else [],
+        modules=[declared] if tasks and not program.at_root else [],
         routers=[one for one in routes if one not in controllers],
         controllers=controllers,
         providers=[Singleton, Transient, Scoped],
         body={"application": application_middleware, "module": module_middleware},
     )
     return application(
-        tasks=declared if program.at_root else None,
+        tasks=declared if tasks and program.at_root else None,
         # The control never adds a task, but its constructors ask for something to add them to.
-        providers=[] if tasks else [ProviderConfig(BackgroundTasks, use_class=BackgroundTasks)],
+        providers=[Worker] if tasks else [ProviderConfig(BackgroundTasks, use_class=BackgroundTasks)],
         modules=[feature],
         config={
             "MIDDLEWARE": [Middleware(Asgi), *(MIDDLEWARE[name] for name in program.stack), *STACK],
@@ -70,17 +111,17 @@ def build(program: Program, *, tasks: bool) -> App:
 
 
 @contextmanager
-def logged() -> Iterator[list[tuple[int, str, str, str]]]:
-    """What ``bg_di`` logs meanwhile: number of the request, name of the task, path, what is said of it."""
-    lines: list[tuple[int, str, str, str]] = []
+def logged() -> Iterator[list[tuple[int, str, str]]]:
+    """What ``bg_di`` logs meanwhile: number of the request, name of the task, what is said of it."""
+    lines: list[tuple[int, str, str]] = []
 
     def keep(record: logging.LogRecord) -> bool:
         found = LINE.match(record.getMessage())
         if found is None:
             assert record.getMessage().startswith("run_after='response'"), record
         else:
-            number, name, path, said = found.groups()
-            lines.append((int(number), name, path, said))
+            name, path, said = found.groups()
+            lines.append((*which(path, name), said))
         return False
 
     logger = logging.getLogger("bg_di")
@@ -94,15 +135,20 @@ def logged() -> Iterator[list[tuple[int, str, str, str]]]:
 
 def execute(program: Program, *, tasks: bool = True) -> list[Run]:
     """Send the requests of a program to its application, all at once."""
+    visits = program.visits()
+    runs = [Run(number, script, leaving, tasks) for number, (_, script, leaving) in enumerate(visits)]
     with logged() as lines:
-        app = build(program, tasks=tasks)
-        visits = program.visits()
-        runs = [Run(number, script, leaving, tasks) for number, (_, script, leaving) in enumerate(visits)]
-        paths = [f"/{route}/" for route, _, _ in visits]
+        app = build(program, runs, tasks=tasks)
+        paths = [f"/{route}/{number}" for number, (route, _, _) in enumerate(visits)]
         anyio.run(concurrently, [partial(run.request, app, path) for run, path in zip(runs, paths, strict=True)])
     assert all(type(run.client.error) in EXPECTED for run in runs)
-    for number, name, path, said in lines:
-        assert path == paths[number]
+    for number, name, said in lines:
         assert name not in runs[number].log, "a task is named once"
         runs[number].log[name] = said
+    if tasks:
+        monitor = app.injector.get(BackgroundTasksMonitor)
+        assert monitor.snapshot() == ()
+        for record in monitor.history():
+            number, name = which(record.path, record.name)
+            runs[number].ended.append((name, record.state))
     return runs

@@ -7,16 +7,41 @@ from enum import Enum, auto
 
 @dataclass(frozen=True)
 class Call:
-    """A background task: first it adds further ones, then it may fail."""
+    """A background task: each attempt first adds further ones, then it may fail.
+
+    Attributes:
+        how: ``"async"``, ``"suspending"`` or ``"sync"``.
+        fails: how many attempts fail.
+        adds: what each attempt adds.
+        kind: a ``"closure"`` or a ``"function"`` of a module; or a ``"declared"`` one, which may ``"inject"`` a
+            parameter, or be a method of a ``"service"``.
+        when, attempts: its policy.
+        using: whether the policy is given by `using`; if not, it was declared, if it could be.
+    """
 
     how: str = "async"
-    fails: bool = False
+    fails: int = 0
     adds: tuple["Call", ...] = ()
+    kind: str = "closure"
+    when: str = "success"
+    attempts: int = 1
+    using: bool = False
+
+    @property
+    def uses(self) -> bool:
+        """Whether it is added by `using`, as it has a policy and nothing that could have been declared."""
+        undeclared = self.kind in ("closure", "function")
+        return self.using or (undeclared and (self.when != "success" or self.attempts > 1))
 
 
 def numbered(calls: tuple[Call, ...], adder: str) -> list[tuple[Call, str]]:
     """Each task with its name, which says who added it."""
     return [(call, f"{adder}.{number}") for number, call in enumerate(calls)]
+
+
+def attempted(name: str, attempt: int) -> str:
+    """Who adds what an attempt adds."""
+    return name if attempt == 1 else f"{name}~{attempt}"
 
 
 class Place(Enum):
