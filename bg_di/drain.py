@@ -141,7 +141,8 @@ class Drain(Origin):
             self._plain = NOTHING
             if not decided and self._undecided is not None:
                 self.waiting.extendleft(reversed(self._undecided))
-                self._undecided = None
+                # Another thread may still have it: what it takes from there is not to be taken for cancelled.
+                self._undecided.clear()
             awaited, self._draining = self._draining, False
             if awaited is not True:
                 cast(anyio.Event, awaited).set()
