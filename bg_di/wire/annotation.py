@@ -1,6 +1,7 @@
 """One parameter's annotation: what its values are made from again."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from inspect import Parameter
 from typing import Any, Final
@@ -81,11 +82,10 @@ class Annotation:
             if self._adapter is None:
                 raise
             unknown = error
-        # A type of the user's may have told pydantic how.
-        try:
+        # A type of the user's may have told pydantic how; the error of one that fails would hold the value.
+        with suppress(PydanticSerializationError):
             return write(self._adapter.dump_python(value, warnings=False), max_bytes)
-        except PydanticSerializationError:
-            raise unknown from None
+        raise unknown
 
     def _lost(self, value: Any, written: Any) -> str | None:
         if self._adapter is None and not is_json(value):

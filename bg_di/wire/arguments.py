@@ -90,16 +90,20 @@ class CallFormat:
         """
         match arguments:
             case {"args": list(args), "kwargs": dict(kwargs)} if all(type(key) is str for key in kwargs):
-                ...
+                parameters = self._fitting(args, kwargs)
             case _:
                 raise MessageMalformed(f"the arguments of {self.name} are not args and kwargs")
-        try:
-            parameters = self._bind(args, kwargs)
-        except TypeError:
-            raise MessageMalformed(f"the arguments do not fit {self.name}{self._signature}") from None
+        if parameters is None:
+            raise MessageMalformed(f"the arguments do not fit {self.name}{self._signature}")
         named = zip(parameters, [*args, *kwargs.values()], strict=True)
         values = [self._decode(parameter, written) for (_, parameter), written in named]
         return tuple(values[: len(args)]), dict(zip(kwargs, values[len(args) :], strict=True))
+
+    def _fitting(self, args: Collection[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Parameter]] | None:
+        try:
+            return self._bind(args, kwargs)
+        except TypeError:
+            return None
 
     def _bind(self, args: Collection[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Parameter]]:
         """What each argument is called, and the parameter that it is for.

@@ -72,8 +72,8 @@ def _attributes(value: Any) -> Mapping[str, Any]:
 
 def _same(sent: Any, back: Any) -> bool:
     if isinstance(sent, datetime | time):
-        naive: bool = sent.replace(tzinfo=None) == back.replace(tzinfo=None)
-        return naive and sent.fold == back.fold and _same_zone(sent.tzinfo, back.tzinfo)
+        naive = (sent.replace(tzinfo=None), sent.fold) == (back.replace(tzinfo=None), back.fold)
+        return naive and _same_zone(sent.tzinfo, back.tzinfo)
     if isinstance(sent, Decimal):
         return sent.as_tuple() == back.as_tuple()
     return bool(sent == back)

@@ -1,4 +1,4 @@
-"""Make Python values again of what `writer` made: a closed set of types, and nothing is found by a name in a message."""
+"""Make Python values again of what `writer` made: of a closed set of types, none of them found by a message's word."""
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -167,9 +167,7 @@ def _write_foreign(writer: _Writer, value: Any) -> Any:
     # Whatever can be called or is gone through once is not looked at.
     if not callable(value) and not isinstance(value, Iterator):
         with suppress(ValueError):  # pydantic's own, or bytes that are no text
-            written = to_jsonable_python(value)
-            if type(written) in _WRITERS:
-                return writer.write(written)
+            return writer.write(to_jsonable_python(value))
     raise UnknownType(f"holds a {type_name(value)!r}, which cannot leave the process; {remedy(value)}")
 
 
