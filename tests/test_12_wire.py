@@ -131,9 +131,7 @@ class Tree(BaseModel):
     children: "list[Tree]" = []
 
 
-class Hashable(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class Hashable(BaseModel, frozen=True):
     x: int
 
 
@@ -150,7 +148,7 @@ class Celsius:
 
 
 Temperature = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: celsius.degrees)]
-Stubborn = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: [][SECRET])]
+Stubborn = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: {}[SECRET])]
 T = TypeVar("T")
 LOOP = asyncio.new_event_loop()
 LOOP.close()
@@ -291,7 +289,10 @@ def test_without_an_annotation_json_travels(value: Any) -> None:
 def test_without_an_annotation_nothing_else_travels(value: Any) -> None:
     """The remedy is an annotation."""
     said = refusal(sends(Any), value)
-    assert "without an annotation nothing but JSON's own types does; annotate the parameter" in said
+    assert (
+        "without an annotation nothing but JSON's own types does; annotate the parameter with exactly what is passed"
+        in said
+    )
 
 
 def cyclic() -> list[Any]:
@@ -333,7 +334,8 @@ async def coroutine() -> None: ...
         (float, float("nan"), "a float that is not finite"),
         (list[float], [float("inf")], "a float that is not finite"),
         (Decimal, Decimal("NaN"), "a Decimal that is not finite"),
-        (Decimal, Decimal("1e9999"), "an exponent beyond"),
+        (Decimal, Decimal("1e9999"), "more than 6144 digits or zeros"),
+        (Decimal, Decimal("1" * 7000), "more than 6144 digits or zeros"),
         (str, SECRET + "\ud800", "a str with surrogates"),
         (dict[str, int], {SECRET + "\ud800": 1}, "a str with surrogates"),
         (Any, cyclic(), "holds itself"),

@@ -1,12 +1,13 @@
-"""Promise 12 of calls: each argument finds its parameter again, and bad messages are told from each other by nothing."""
+"""Promise 12 of calls: each argument finds its parameter again, and what fits none is refused."""
 
 import random
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, make_dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple, Optional
+from typing import Annotated, Any, Literal, NamedTuple, Union
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,8 @@ from bg_di.wire.text import from_json, to_json
 from tests.test_08_dependencies import Clerk
 from tests.test_12_wire import SECRET, Color, Names, Point, User, refusal, sends, there_and_back, user
 
+NONE: set[int] = set()
+
 
 @background_task(name="shop:many")
 async def many(
@@ -33,7 +36,7 @@ async def many(
     second: bytes,
     third: "date | None" = None,
     *rest: Point,
-    only: set[int] = frozenset(),
+    only: set[int] = NONE,
     **more: Decimal,
 ) -> None: ...
 
@@ -74,7 +77,8 @@ def test_each_kind_of_parameter_travels(args: tuple[Any, ...], kwargs: dict[str,
 
 def test_methods_travel_without_their_object() -> None:
     """Of services, of classes, and static ones."""
-    for func in (Mailer.send, Mailer.to_all, Mailer.nobody):
+    funcs: list[Any] = [Mailer.send, Mailer.to_all, Mailer.nobody]
+    for func in funcs:
         format_ = CallFormat(func, {"clerk"} if func is Mailer.send else ())
         assert there_and_back(format_, NOW) == ((NOW,), {})
         assert there_and_back(format_, at=NOW) == ((), {"at": NOW})
@@ -115,7 +119,7 @@ def test_a_local_annotation_travels() -> None:
     """Read when it is first needed, with what the function closes over."""
 
     @background_task
-    async def task(value: "Later") -> None:
+    async def task(value: "Later") -> None:  # type: ignore[valid-type]
         print(Later)
 
     format_ = CallFormat(task)
@@ -191,44 +195,44 @@ def test_arguments_of_another_function_are_malformed() -> None:
         assert malformed(sends(int), arguments).startswith("the arguments do not fit shop:task(value:")
 
 
-@pytest.mark.parametrize(
-    "written",
-    [
-        {"$nothing": SECRET},
-        {"$uuid": SECRET},
-        {"$uuid": 5},
-        {"$int": SECRET},
-        {"$int": 5},
-        {"$bytes": SECRET},
-        {"$bytes": ["a"]},
-        {"$decimal": SECRET},
-        {"$decimal": "1e999999999"},
-        {"$decimal": "Infinity"},
-        {"$decimal": [0, [1], 10**9]},
-        {"$date": SECRET},
-        {"$date": {}},
-        {"$datetime": [SECRET, 0, None]},
-        {"$datetime": ["2024-01-01", 2, None]},
-        {"$datetime": ["2024-01-01", 0, "../../etc/passwd"]},
-        {"$datetime": ["2024-01-01", 0, ["a"]]},
-        {"$time": SECRET},
-        {"$timedelta": [1, 2]},
-        {"$timedelta": [10**30, 0, 0]},
-        {"$timedelta": [0.5, 0, 0]},
-        {"$secret": 5},
-        {"$tuple": SECRET},
-        {"$set": {"a": 1}},
-        {"$dict": SECRET},
-        {"$dict": [[[], 1]]},
-        {"$dict": [[1, 2, 3]]},
-        {"$model": [SECRET, []]},
-        {"$model": [{}, [1]]},
-        {"$model": SECRET},
-        {"$enum": [[], 1]},
-        {"$enum": "abc"},
-    ],
-    ids=lambda written: str(written).replace(SECRET, "secret"),
-)
+DAMAGED: list[Any] = [
+    {"$nothing": SECRET},
+    {"$uuid": SECRET},
+    {"$uuid": 5},
+    {"$int": SECRET},
+    {"$int": 5},
+    {"$bytes": SECRET},
+    {"$bytes": ["a"]},
+    {"$decimal": SECRET},
+    {"$decimal": "1e999999999"},
+    {"$decimal": "Infinity"},
+    {"$decimal": "1" * 7000},
+    {"$decimal": [0, [1], 10**9]},
+    {"$date": SECRET},
+    {"$date": {}},
+    {"$datetime": [SECRET, 0, None]},
+    {"$datetime": ["2024-01-01", 2, None]},
+    {"$datetime": ["2024-01-01", 0, "../../etc/passwd"]},
+    {"$datetime": ["2024-01-01", 0, ["a"]]},
+    {"$time": SECRET},
+    {"$timedelta": [1, 2]},
+    {"$timedelta": [10**30, 0, 0]},
+    {"$timedelta": [0.5, 0, 0]},
+    {"$secret": 5},
+    {"$tuple": SECRET},
+    {"$set": {"a": 1}},
+    {"$dict": SECRET},
+    {"$dict": [[[], 1]]},
+    {"$dict": [[1, 2, 3]]},
+    {"$model": [SECRET, []]},
+    {"$model": [{}, [1]]},
+    {"$model": SECRET},
+    {"$enum": [[], 1]},
+    {"$enum": "abc"},
+]
+
+
+@pytest.mark.parametrize("written", DAMAGED, ids=lambda written: str(written)[:40].replace(SECRET, "secret"))
 def test_a_damaged_value_is_malformed(written: Any) -> None:
     """Whatever its annotation; nothing is imported, no file opened, no memory taken."""
     for annotation in (Any, Color, dict[str, Any]):
@@ -243,8 +247,8 @@ def test_a_value_of_another_type_is_malformed() -> None:
     assert "is annotated with what cannot travel" in malformed(sends("Nowhere"), call)
     of_an_enum = {"args": [{"$enum": ["tests.test_12_wire:Color", SECRET]}], "kwargs": {}}
     assert "cannot be read along its annotation (ValueError)" in malformed(sends(Color), of_an_enum)
-    call = {"args": [{"text": "raise"}], "kwargs": {}}
-    assert "cannot be read along its annotation (KeyError)" in malformed(sends(Changing), call)
+    failing = {"args": [{"text": "raise"}], "kwargs": {}}
+    assert "cannot be read along its annotation (KeyError)" in malformed(sends(Changing), failing)
 
 
 @pytest.mark.parametrize(
@@ -315,31 +319,37 @@ SECRETS: list[tuple[Any, st.SearchStrategy[Any]]] = [
 ]
 
 
+# Type checkers know only literal fields.
+_model: Any = create_model
+_named_tuple: Any = NamedTuple
+_typed_dict: Any = TypedDict
 Typed = tuple[Any, st.SearchStrategy[Any]]
 
 
+def _of(kind: Any, *parts: Any) -> Any:
+    return kind[parts]
+
+
 def _containers(inner: st.SearchStrategy[Typed]) -> st.SearchStrategy[Typed]:
+    scalar = st.sampled_from(SCALARS)
+    some = st.lists(inner, min_size=1, max_size=3)
     return st.one_of(
-        inner.map(lambda each: (list[each[0]], st.lists(each[1], max_size=3))),
-        inner.map(lambda each: (tuple[each[0], ...], st.lists(each[1], max_size=3).map(tuple))),
-        st.lists(inner, min_size=1, max_size=3).map(
-            lambda each: (tuple[*[a for a, _ in each]], st.tuples(*[s for _, s in each]))
-        ),
-        st.sampled_from(SCALARS).map(lambda each: (set[each[0]], st.sets(each[1], max_size=3))),
-        st.sampled_from(SCALARS).map(lambda each: (frozenset[each[0]], st.frozensets(each[1], max_size=3))),
-        st.tuples(st.sampled_from(SCALARS), inner).map(
-            lambda pair: (dict[pair[0][0], pair[1][0]], st.dictionaries(pair[0][1], pair[1][1], max_size=3))
+        inner.map(lambda each: (_of(list, each[0]), st.lists(each[1], max_size=3))),
+        inner.map(lambda each: (_of(tuple, each[0], ...), st.lists(each[1], max_size=3).map(tuple))),
+        some.map(lambda each: (_of(tuple, *(kind for kind, _ in each)), st.tuples(*(values for _, values in each)))),
+        scalar.map(lambda each: (_of(set, each[0]), st.sets(each[1], max_size=3))),
+        scalar.map(lambda each: (_of(frozenset, each[0]), st.frozensets(each[1], max_size=3))),
+        st.tuples(scalar, inner).map(
+            lambda pair: (_of(dict, pair[0][0], pair[1][0]), st.dictionaries(pair[0][1], pair[1][1], max_size=3))
         ),
         st.tuples(st.sampled_from(["$uuid", "$dict", "a"]), inner).map(
-            lambda pair: (dict[str, pair[1][0]], st.fixed_dictionaries({pair[0]: pair[1][1]}))
+            lambda pair: (_of(dict, str, pair[1][0]), st.fixed_dictionaries({pair[0]: pair[1][1]}))
         ),
-        inner.map(lambda each: (Optional[each[0]], st.none() | each[1])),  # noqa: UP045  # of None too
-        st.lists(inner, min_size=1, max_size=3).map(
-            _record(lambda held: create_model("M", **{n: (a, ...) for n, a in held.items()}))
-        ),
-        st.lists(inner, min_size=1, max_size=3).map(_record(lambda held: make_dataclass("D", held.items()))),
-        st.lists(inner, min_size=1, max_size=3).map(_record(lambda held: NamedTuple("N", list(held.items())))),
-        st.lists(inner, min_size=1, max_size=3).map(_record(lambda held: TypedDict("T", held))),
+        inner.map(lambda each: (_of(Union, each[0], None), st.none() | each[1])),
+        some.map(_record(lambda held: _model("M", **{name: (kind, ...) for name, kind in held.items()}))),
+        some.map(_record(lambda held: make_dataclass("D", held.items()))),
+        some.map(_record(lambda held: _named_tuple("N", list(held.items())))),
+        some.map(_record(lambda held: _typed_dict("T", held))),
     )
 
 
@@ -374,8 +384,8 @@ def test_whatever_travels_comes_back_or_is_refused(data: st.DataObject) -> None:
     format_ = sends(annotation)
     try:
         encoded = format_.encode((value,), {})
-    except TypeError as error:
-        assert str(error).startswith("add_task() cannot send shop:task: the argument 'value', a ")
+    except TypeError:
+        refusal(format_, value)
     else:
         [back], _ = format_.decode(from_json(to_json(encoded), 2**20))
         assert difference(value, back) is None
@@ -399,7 +409,5 @@ JSON = st.recursive(
 def test_no_arguments_raise_anything_else(typed: Typed, written: Any) -> None:
     """A worker lives on, whatever it is given."""
     for arguments in (written, {"args": [written], "kwargs": {}}, {"args": [], "kwargs": {"value": written}}):
-        try:
+        with suppress(MessageMalformed):
             sends(typed[0]).decode(arguments)
-        except MessageMalformed as error:
-            assert error.__context__ is None

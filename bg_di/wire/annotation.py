@@ -53,7 +53,9 @@ class Annotation:
         written = self._write(value, max_bytes)
         lost = self._lost(value, written)
         if lost is not None:
-            raise CannotTravel(f"would not come back as it was: {lost}; annotate the parameter with what is passed")
+            raise CannotTravel(
+                f"would not come back as it was: {lost}; annotate the parameter with exactly what is passed"
+            )
         return written
 
     def decode(self, written: Any) -> Any:

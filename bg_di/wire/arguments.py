@@ -16,7 +16,7 @@ from bg_di.declare import declared
 from bg_di.errors import MessageMalformed
 from bg_di.wire.annotation import Annotation
 from bg_di.wire.remedies import type_name
-from bg_di.wire.text import MAX_MESSAGE_BYTES, is_text, to_json
+from bg_di.wire.text import MAX_MESSAGE_BYTES, is_json, is_text, to_json
 from bg_di.wire.writer import CannotTravel, write
 
 _BY_NAME = {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
@@ -161,3 +161,28 @@ class CallFormat:
         if known is None:
             known = self._annotations[parameter.name] = Annotation(self._func, parameter)
         return known
+
+
+def carry(task: str, variables: Mapping[str, Any], *, max_bytes: int = MAX_MESSAGE_BYTES) -> dict[str, Any]:
+    """Context variables as they may travel: nothing says of what type they are, so they are of JSON's own.
+
+    Args:
+        task: the name of the one that they go with.
+        variables: the values, by name.
+        max_bytes: bounds the work.
+
+    Raises:
+        TypeError: one is not. The text names it and its type, not its value.
+    """
+    for name, value in variables.items():
+        try:
+            write(value, max_bytes)
+            fits = is_json(value)
+        except CannotTravel:
+            fits = False
+        if not fits:
+            raise TypeError(
+                f"add_task() cannot send {task}: the context variable {name!r} of carry=, a {type_name(value)!r}, "
+                "is not of JSON's own types alone; leave it out, or set it to what is"
+            )
+    return dict(variables)

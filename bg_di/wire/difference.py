@@ -75,7 +75,7 @@ def _same(sent: Any, back: Any) -> bool:
         naive = (sent.replace(tzinfo=None), sent.fold) == (back.replace(tzinfo=None), back.fold)
         return naive and _same_zone(sent.tzinfo, back.tzinfo)
     if isinstance(sent, Decimal):
-        return sent.as_tuple() == back.as_tuple()
+        return bool(sent.as_tuple() == back.as_tuple())
     return bool(sent == back)
 
 

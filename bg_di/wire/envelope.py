@@ -33,7 +33,7 @@ class Envelope:
         added_at: in seconds since the epoch.
         module: of the code that added it, whose injector supplies its dependencies; None for the root.
         trace: what tracing sends along, such as ``traceparent``.
-        carried: context variables, by their names.
+        carried: context variables by their names, as `carry` lets them pass.
         timeout, delay: in seconds, if this call has its own.
     """
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
 
-from bg_di.wire.writer import MAX_EXPONENT, is_record, looks_like_a_tag
+from bg_di.wire.writer import is_bounded, is_record, looks_like_a_tag
 
 
 class Reader:
@@ -86,7 +86,7 @@ def _exactly(kind: type, value: Any) -> Any:
 
 def _read_decimal(_: Reader, content: Any) -> Decimal:
     value = Decimal(_exactly(str, content))
-    if not value.is_finite() or abs(value.adjusted()) > MAX_EXPONENT:
+    if not is_bounded(value):
         raise ValueError("out of bounds")
     return value
 

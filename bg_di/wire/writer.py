@@ -27,8 +27,8 @@ from bg_di.wire.remedies import remedy, type_name
 from bg_di.wire.text import is_text
 
 MAX_DEPTH: Final = 64
-# A decimal with a great exponent takes all memory once it is made an integer.
-MAX_EXPONENT: Final = 6144
+# A decimal with a great exponent, or with many digits, takes all memory and time once it is made an integer.
+_MAX_DIGITS: Final = 6144
 # Python refuses to write longer integers as decimals.
 _PLAIN_INTEGERS: Final = 2**256
 
@@ -102,9 +102,15 @@ def _write_str(writer: _Writer, value: str) -> str:
 
 
 def _write_decimal(_: _Writer, value: Decimal) -> Any:
-    if not value.is_finite() or abs(value.adjusted()) > MAX_EXPONENT:
-        raise CannotTravel(f"holds a Decimal that is not finite, or has an exponent beyond {MAX_EXPONENT}")
+    if not is_bounded(value):
+        raise CannotTravel(f"holds a Decimal that is not finite, or has more than {_MAX_DIGITS} digits or zeros")
     return {"$decimal": str(value)}
+
+
+def is_bounded(value: Decimal) -> bool:
+    """Whether it is a number whose size is not out of all bounds."""
+    _, digits, exponent = value.as_tuple()
+    return isinstance(exponent, int) and max(abs(exponent), len(digits)) <= _MAX_DIGITS
 
 
 def _write_moment(tag: str) -> Callable[[_Writer, Any], Any]:
