@@ -36,8 +36,11 @@ class Annotation:
             self._learn(_annotation(func, parameter))
         # Whatever a string that is evaluated, or another library's hook into pydantic, may raise.
         except (NameError, SyntaxError, AttributeError, TypeError, PydanticUserError) as error:
-            text = str(error).partition("\n")[0]
-            raise CannotTravel(f"is annotated with what cannot travel or be read at run time: {text}") from None
+            text = str(error).partition(". ")[0]  # what follows is advice on pydantic's own options
+            raise CannotTravel(
+                f"is annotated with what cannot travel or be read at run time: {text}; annotate it with a type of data, "
+                "which is imported at run time"
+            ) from None
 
     def _learn(self, annotation: Any) -> None:
         if not any(annotation is untyped for untyped in _UNTYPED):
