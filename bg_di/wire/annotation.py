@@ -38,8 +38,8 @@ class Annotation:
         except (NameError, SyntaxError, AttributeError, TypeError, PydanticUserError) as error:
             text = str(error).partition(". ")[0]  # what follows is advice on pydantic's own options
             raise CannotTravel(
-                f"is annotated with what cannot travel or be read at run time: {text}; annotate it with a type of data, "
-                "which is imported at run time"
+                f"is annotated with what cannot travel or be read at run time: {text}; annotate it with data, "
+                "whose type is imported at run time"
             ) from None
 
     def _learn(self, annotation: Any) -> None:
