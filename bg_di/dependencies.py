@@ -50,10 +50,8 @@ def _key(func: Any, name: str, annotation: Any, key_of: Callable[[Any], Any]) ->
 
 
 def _read(func: Any, name: str, annotation: str) -> Any:
-    names = dict(_closed_over(func))
-    holder = type("_", (), {"__annotations__": {name: annotation}})
     try:
-        return get_type_hints(holder, func.__globals__, names, include_extras=True)[name]
+        return annotation_of(func, name, annotation)
     except NameError as error:
         if "Inject" in annotation:
             raise TypeError(
@@ -61,6 +59,17 @@ def _read(func: Any, name: str, annotation: str) -> Any:
                 f"be read: {error}; import it at run time"
             ) from None
         return None
+
+
+def annotation_of(func: Any, name: str, annotation: str) -> Any:
+    """What the text of one annotation says where `func` stands.
+
+    Raises:
+        NameError: it has a name that is not known there.
+    """
+    names = dict(_closed_over(func))
+    holder = type("_", (), {"__annotations__": {name: annotation}})
+    return get_type_hints(holder, func.__globals__, names, include_extras=True)[name]
 
 
 def _closed_over(func: Any) -> Iterator[tuple[str, Any]]:

@@ -4,6 +4,8 @@ BackgroundTaskError
 ├── BackgroundTasksUnavailable   no request is current where a task is added, or its tasks have ended
 ├── InvalidOptions               an option of the module, or a policy of a task, is unknown or has a wrong value
 │                                (also a ValueError)
+├── MessageMalformed             what came from an engine is no message, or has no arguments that fit its task
+├── MessageVersionUnknown        it is a message of a later version: others may know it
 └── TaskTimedOut                 an attempt of a task took longer than its timeout (also a TimeoutError)
 
 What is wrong about one call of ``add_task`` (not callable, wrong arguments) is a plain ``TypeError``,
@@ -21,6 +23,30 @@ class BackgroundTasksUnavailable(BackgroundTaskError, RuntimeError):
 
 class InvalidOptions(BackgroundTaskError, ValueError):
     """The module or a task was declared with an option that does not exist, or with a wrong value for one."""
+
+
+class MessageMalformed(BackgroundTaskError):
+    """What came from an engine cannot be understood, by any version.
+
+    Attributes:
+        reason: what is wrong, without what it is wrong about.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class MessageVersionUnknown(BackgroundTaskError):
+    """A message was written by a later version of bg_di; a worker leaves it to others.
+
+    Attributes:
+        version: of the message.
+    """
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"messages of version {version} are not known here")
+        self.version = version
 
 
 class TaskTimedOut(BackgroundTaskError, TimeoutError):
