@@ -143,6 +143,8 @@ class Drain(Origin):
                 self.waiting.extendleft(reversed(self._undecided))
                 # Another thread may still have it: what it takes from there is not to be taken for cancelled.
                 self._undecided.clear()
+            if self.ending:
+                ledger.collections.discard(self)
             awaited, self._draining = self._draining, False
             if awaited is not True:
                 cast(anyio.Event, awaited).set()

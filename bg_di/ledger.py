@@ -99,7 +99,7 @@ class Ledger:
         """What has ended, in order."""
         with self._reading:
             while self.ended:
-                self._history.extend(_records(self.ended.popleft()))
+                self._history.extend(_records(self.ended.popleft(), self._history.maxlen))
             return tuple(self._history)
 
     def at_work(self) -> Iterable[tuple[Watched, Waiting, State, float]]:
@@ -141,9 +141,9 @@ def _attempt(plan: object, *, ran: bool) -> int:
     return plan.attempt if isinstance(plan, Plan) else int(ran)
 
 
-def _records(ended: Ended) -> Iterable[TaskRecord]:
+def _records(ended: Ended, at_most: int | None) -> Iterable[TaskRecord]:
     ran, method, path, at, (state, reason, reference, attempt) = ended
-    for what in ran:
+    for what in ran[-(at_most or 1) :]:
         yield TaskRecord(
             task_id=(reference or TaskReference()).task_id,
             name=what if isinstance(what, str) else name_of(what),

@@ -21,7 +21,9 @@ from ellar.core import WebSocket
 from ellar.di import ProviderConfig, injectable, transient_scope
 from ellar.testing import Test
 from starlette.background import BackgroundTask
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bg_di import (
     INJECTED,
@@ -43,7 +45,7 @@ from bg_di.ledger import Ledger
 from bg_di.runner import Runner
 from bg_di.task import within
 from tests.clock import JUMPING
-from tests.harness import Client, Log, Socket, application, concurrently, module, request, websocket
+from tests.harness import Client, Log, Socket, application, concurrently, module, request, websocket, wrap
 
 
 class Stage:
@@ -369,6 +371,39 @@ async def test_an_id_is_the_same_wherever_it_is_seen() -> None:
     assert {monitor.state(each) for each in ids} == {"succeeded"}
     assert monitor.state("of nobody") is None
     assert not ledger_of(app).asked
+
+
+async def test_what_runs_on_when_its_request_has_been_left_is_still_shown() -> None:
+    """Middleware may start the application and go; its tasks are not out of sight, and not kept when they have run."""
+    stage = Stage()
+    left = anyio.Event()
+
+    class Detaching:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app: Any = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            outlives.start_soon(self.app, scope, receive, send)
+            await entered.wait()
+
+    entered = anyio.Event()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        entered.set()
+        await left.wait()
+        tasks.add_task(stage.hold)
+
+    app = wrap(application(handler), Middleware(Detaching))
+    async with anyio.create_task_group() as outlives:
+        await request(app, "/")
+        left.set()
+        await stage.entered.wait()
+        assert told(monitor_of(app).snapshot()) == [("hold", "running")]
+        stage.go_on.set()
+    assert monitor_of(app).snapshot() == ()
+    assert told(monitor_of(app).history()) == [("hold", "succeeded")]
+    assert not ledger_of(app).collections
 
 
 async def test_what_waits_can_be_cancelled(log: Log, caplog: pytest.LogCaptureFixture) -> None:

@@ -119,7 +119,10 @@ class ConnectionTasks(RequestBackgroundTasks):
             return False
         # As in `_last_look`, here for the sake of the requests in which nothing waits.
         self._ended = True
-        return bool(self.waiting) and self._last_look()
+        if self.waiting and self._last_look():
+            return True
+        self._runner.ledger.collections.discard(self)
+        return False
 
     def excuses(self, error: BaseException) -> bool:
         """Whether an exception only says that the client has gone, which is no failure."""
@@ -170,8 +173,7 @@ class BackgroundTasksMiddleware:
         if self.overrides is not None:
             tasks.substitute = self.overrides.substitute
         token = enter_origin(tasks)
-        collections = self.runner.ledger.collections
-        collections.add(tasks)
+        self.runner.ledger.collections.add(tasks)
         try:
             try:
                 app = self.app
@@ -188,7 +190,6 @@ class BackgroundTasksMiddleware:
                 if tasks.over():
                     await tasks.drain()
         finally:
-            collections.discard(tasks)
             leave_origin(token)
 
     def _receive_after_the_tasks(self, receive: Receive) -> Receive:
