@@ -50,7 +50,7 @@ class TaskFile:
         """Do all of it in one transaction. One that fails is undone alone; none is done if it cannot be written."""
         try:
             connection = self._usable()
-        except BackendUnavailable as error:
+        except BaseException as error:  # noqa: BLE001  # raised again by whoever waits for an operation
             _fail(operations, error)
             return
         try:
@@ -67,7 +67,8 @@ class TaskFile:
             self._connection = None
 
     def _usable(self) -> sqlite3.Connection:
-        found = identity(self._path)
+        with explained(self._path):
+            found = identity(self._path)
         if found is None and self._identity is not None:
             # Another one in its place would hide that all is gone; the connection keeps what can still be rescued.
             raise BackendUnavailable(
@@ -104,6 +105,8 @@ class TaskFile:
         connection.execute("RELEASE operation")
 
     def _explained(self, error: BaseException) -> BaseException:
+        if isinstance(error, StopIteration):  # no future of asyncio takes it
+            return RuntimeError("an operation raised StopIteration")
         if not isinstance(error, sqlite3.Error):
             return error
         explanation = BackendUnavailable(self._path, why(error))
@@ -119,7 +122,9 @@ class TaskFile:
 
 
 def _fail(operations: Sequence[Operation], error: BaseException) -> None:
-    """Each waiter gets an error of its own, as raising one changes it."""
+    """Each waiter gets an error of its own, as raising one changes it, if it is one that can be copied."""
     for operation in operations:
-        operation.error = copy(error)
-        operation.error.__cause__ = error
+        operation.error = error
+        if isinstance(error, BackendUnavailable):
+            operation.error = copy(error)
+            operation.error.__cause__ = error

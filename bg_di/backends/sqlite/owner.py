@@ -109,8 +109,9 @@ def clean(database: str, *, keep: Collection[str]) -> None:
     Args:
         keep: who may still have deliveries in hand: without his file, they would have to wait until their leases end.
     """
-    for path in Path(database).parent.glob(f"{escape(_path(database, '').name)}*"):
-        if path.name not in {_path(database, owner).name for owner in keep}:
+    any_of_them, kept = _path(database, ""), {_path(database, owner) for owner in keep}
+    for path in any_of_them.parent.glob(f"{escape(any_of_them.name)}*"):
+        if path not in kept:
             with suppress(OSError):  # it is locked, may not be touched, or has gone meanwhile
                 _remove(path)
 
@@ -126,7 +127,8 @@ def _remove(path: Path) -> None:
 
 
 def _path(database: str, owner: str) -> Path:
-    return Path(f"{database}-owner-{owner}")
+    # Wherever a link to the database stands, all have to look in the same folder.
+    return Path(f"{os.path.realpath(database)}-owner-{owner}")
 
 
 def _is(path: Path, descriptor: int) -> bool:

@@ -54,8 +54,8 @@ class DatabaseThread:
     """
 
     def __init__(self, path: str, application: str, *, busy_timeout: float = 2.0) -> None:
-        self._path = path
-        self._file = TaskFile(path, application, busy_timeout=busy_timeout)
+        self._path = os.path.abspath(path)  # the process may change its folder
+        self._file = TaskFile(self._path, application, busy_timeout=busy_timeout)
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._submitted: list[_Awaited] = []

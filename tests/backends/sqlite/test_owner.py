@@ -155,6 +155,14 @@ def test_a_lock_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         Owner(str(tmp_path / "gone" / "tasks.db"))
 
 
+def test_an_owner_is_found_by_a_link_to_the_database(owner: Owner, database: str, tmp_path: Path) -> None:
+    """Processes may call it by different names."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "link.db").symlink_to(database)
+    assert alive(str(folder / "link.db"), owner.name) is True
+
+
 def test_what_the_dead_have_left_is_removed(owner: Owner, database: str) -> None:
     """Not what belongs to the living, to those who may have something in hand, or to another database."""
     left, kept = Owner(database), Owner(database)

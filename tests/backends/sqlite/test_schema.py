@@ -151,6 +151,13 @@ def test_whoever_makes_the_file_first_wins(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_path_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever characters it has, and relative to where the process is."""
+    monkeypatch.chdir(tmp_path)
+    connect(Path("50% of ?mode=ro&#.db")).close()
+    assert [file.name for file in tmp_path.iterdir()] == ["50% of ?mode=ro&#.db"]
+
+
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     """It is not made: a typing error must not become a second queue."""
     with pytest.raises(BackendUnavailable, match=r"gone/tasks\.db cannot be made or opened: No such file"):

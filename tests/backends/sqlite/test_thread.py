@@ -164,6 +164,17 @@ async def test_closing_does_what_was_submitted_and_refuses_the_rest(path: Path) 
     assert waiting(path) == 5
 
 
+def test_a_process_may_go_to_another_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path means what it meant."""
+    monkeypatch.chdir(path.parent)
+    thread = DatabaseThread(path.name, "shop")
+    thread.call(accept(message("a")))
+    monkeypatch.chdir("/")
+    thread.call(accept(message("b")))
+    thread.close()
+    assert waiting(path) == 2
+
+
 def test_a_thread_that_was_never_used_makes_no_file(path: Path) -> None:
     """The file is opened by the first operation."""
     DatabaseThread(str(path), "shop").close()

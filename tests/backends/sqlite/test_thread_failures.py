@@ -132,6 +132,17 @@ def test_a_file_that_cannot_be_opened_is_opened_as_soon_as_it_can(tmp_path: Path
     thread.close()
 
 
+def test_a_path_that_leads_through_a_file_is_refused(tmp_path: Path) -> None:
+    """And what cannot be a path at all; the thread survives both."""
+    (tmp_path / "file").touch()
+    for path, said in [(f"{tmp_path}/file/tasks.db", "cannot be made or opened: Not a directory"), ("\0", "null")]:
+        thread = DatabaseThread(path, "shop")
+        for _ in range(2):
+            with pytest.raises((BackendUnavailable, ValueError), match=said):
+                accept(thread, "a")
+        thread.close()
+
+
 async def test_a_file_that_was_moved_away_is_missed_and_used_when_it_is_back(
     thread: DatabaseThread, path: Path
 ) -> None:
@@ -211,6 +222,12 @@ def test_an_operation_that_ends_the_transaction_fails_those_who_share_it(thread:
     with pytest.raises(KeyError, match="no"):
         thread.call(ends)
     assert kept(thread) == ["a"]
+
+
+async def test_an_error_that_asyncio_does_not_take_hangs_nobody(thread: DatabaseThread) -> None:
+    """Neither whoever raised it nor who shares his commit."""
+    with pytest.raises(RuntimeError, match="an operation raised StopIteration"):
+        await thread.run(lambda store: next(iter(store.entries(limit=1))))
 
 
 def test_an_error_travels_between_processes() -> None:
