@@ -84,6 +84,12 @@ RESCHEDULE: Final = _END.format(
 RELEASE: Final = _END.format("state = 'accepted', deliveries = deliveries - 1")
 BURY: Final = _END.format("state = 'dead', attempt = :attempt, reason = :reason")
 
+RELEASE_ALL: Final = """
+    UPDATE bg_di_tasks
+    SET state = 'accepted', since = :now, owner = NULL, lease_until = NULL, deliveries = deliveries - 1
+    WHERE application = :application AND state = 'running' AND owner = :owner
+"""
+
 CANCEL: Final = """
     UPDATE bg_di_tasks SET state = 'cancelled', since = :now
     WHERE task_id = :task_id AND application = :application AND state = 'accepted'

@@ -67,6 +67,14 @@ class Store:
         """It has not been started, and goes back to its place as if it had not been delivered."""
         return self._changes(statements.RELEASE, delivery, now=now)
 
+    def release_all(self, owner: str, *, now: float) -> int:
+        """Whatever an owner has in hand goes back as if it had not been delivered, also what he never heard of.
+
+        Returns:
+            How many tasks.
+        """
+        return self._execute(statements.RELEASE_ALL, owner=owner, now=now).rowcount
+
     def bury(self, delivery: Delivery, *, attempt: int, reason: str, now: float) -> bool:
         """Keep it with the reason, and do not run it again by itself; `attempt` have been made."""
         return self._changes(statements.BURY, delivery, attempt=attempt, reason=reason, now=now)

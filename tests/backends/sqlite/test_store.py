@@ -237,6 +237,18 @@ def test_what_was_released_has_not_been_delivered(store: Store) -> None:
     assert again.token > delivery.token
 
 
+def test_an_owner_that_stops_gives_back_all_that_it_has(store: Store) -> None:
+    """Also what it was given without hearing of it; nothing of others, and nothing that has ended."""
+    store.accept([message("a"), message("b"), message("c"), message("d")])
+    claim(store, owner="other", slots=1)
+    first, *_ = claim(store, owner="stops")
+    store.acknowledge(first, now=1)
+    assert store.release_all("stops", now=2) == 2
+    assert store.release_all("stops", now=2) == 0
+    assert [(one.task_id, one.delivery) for one in claim(store, now=3)] == [("c", 1), ("d", 1)]
+    assert store.owners() == {"other", "worker"}
+
+
 def test_a_retry_is_a_delayed_delivery(store: Store) -> None:
     """The number of its attempts is kept, and its deliveries are counted anew: a retry is no crash."""
     store.accept([message("a")])

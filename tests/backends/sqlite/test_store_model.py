@@ -144,6 +144,14 @@ class StoreMachine(RuleBasedStateMachine):
             task.becomes("accepted")
             task.deliveries -= 1
 
+    @rule(owner=st.sampled_from(OWNERS))
+    def release_all(self, owner: str) -> None:
+        in_hand = [task for task in self.expected.values() if task.owner == owner]
+        assert self.store.release_all(owner, now=self.now) == len(in_hand)
+        for task in in_hand:
+            task.becomes("accepted")
+            task.deliveries -= 1
+
     @rule(delivery=consumes(deliveries))
     def bury(self, delivery: Delivery) -> None:
         task, attempt = self.held(delivery), delivery.attempt + 1
