@@ -84,25 +84,32 @@ class TaskFile:
         store = Store(connection, self._application)
         with explained(self._path):
             connection.execute("BEGIN IMMEDIATE")
-            for operation in operations:
-                self._attempt(connection, store, operation)
+            if len(operations) == 1:  # what a savepoint does is done by the transaction
+                self._attempt(connection, store, operations[0])
+            else:
+                for operation in operations:
+                    self._attempt_apart(connection, store, operation)
         try:
-            connection.execute("COMMIT")
+            connection.execute("COMMIT" if any(operation.error is None for operation in operations) else "ROLLBACK")
         except sqlite3.Error as error:
             # Only one that had to wait has not begun to write.
             kind = BackendUnavailable if primary_code(error) == sqlite3.SQLITE_BUSY else OutcomeUnknown
             raise kind(self._path, why(error)) from error
 
-    def _attempt(self, connection: sqlite3.Connection, store: Store, operation: Operation) -> None:
+    def _attempt_apart(self, connection: sqlite3.Connection, store: Store, operation: Operation) -> None:
         connection.execute("SAVEPOINT operation")
+        self._attempt(connection, store, operation)
+        if operation.error is not None:
+            connection.execute("ROLLBACK TO operation")
+        connection.execute("RELEASE operation")
+
+    def _attempt(self, connection: sqlite3.Connection, store: Store, operation: Operation) -> None:
         try:
             operation.result = operation.work(store)
         except BaseException as error:  # raised again by whoever waits for it
             if not connection.in_transaction:  # SQLite has undone it all, as on a full disk
                 raise
-            connection.execute("ROLLBACK TO operation")
             operation.error = self._explained(error)
-        connection.execute("RELEASE operation")
 
     def _explained(self, error: BaseException) -> BaseException:
         if isinstance(error, StopIteration):  # no future of asyncio takes it

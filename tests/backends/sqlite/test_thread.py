@@ -118,6 +118,22 @@ async def test_an_operation_that_fails_fails_alone(thread: DatabaseThread, path:
     assert [entry.task_id for entry in thread.call(lambda store: store.entries(limit=9))] == ["c", "b", "a"]
 
 
+def test_an_operation_that_fails_with_nobody_beside_it_is_undone(thread: DatabaseThread) -> None:
+    """And the connection is kept, as it is not to blame."""
+
+    def fails(store: Store) -> None:
+        store.accept([message("undone")])
+        raise ValueError("no")
+
+    thread.call(accept(message("a")))
+    connections = [thread._file._connection]
+    with pytest.raises(ValueError, match="no"):
+        thread.call(fails)
+    thread.call(accept(message("b")))
+    assert connections == [thread._file._connection]
+    assert [entry.task_id for entry in thread.call(lambda store: store.entries(limit=9))] == ["b", "a"]
+
+
 async def test_a_waiter_that_is_cancelled_does_not_cancel_the_operation(thread: DatabaseThread, path: Path) -> None:
     """It has been submitted, so it is done."""
     blocked = Blocked(thread)
