@@ -107,7 +107,7 @@ class TaskFile:
         try:
             operation.result = operation.work(store)
         except BaseException as error:  # raised again by whoever waits for it
-            if not connection.in_transaction:  # SQLite has undone it all, as on a full disk
+            if not connection.in_transaction:  # SQLite has undone it all, as it may on a full disk
                 raise
             operation.error = self._explained(error)
 

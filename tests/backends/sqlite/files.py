@@ -1,6 +1,7 @@
-"""What the tests of the SQLite engine share: a file, and messages for it."""
+"""What the tests of the SQLite engine share: a file, messages for it, and a thread that is held up."""
 
 import sqlite3
+import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from bg_di.backends.sqlite import schema
 from bg_di.backends.sqlite.records import Delivery, Message
 from bg_di.backends.sqlite.store import Store
+from bg_di.backends.sqlite.thread import DatabaseThread
 
 NAME = "shop:mail"
 
@@ -36,3 +38,21 @@ def claim(
 
 def ids(deliveries: list[Delivery]) -> list[str]:
     return [delivery.task_id for delivery in deliveries]
+
+
+class Blocked:
+    """Keeps the thread busy until it is let go."""
+
+    def __init__(self, thread: DatabaseThread) -> None:
+        self._started, self._go = threading.Event(), threading.Event()
+        self._caller = threading.Thread(target=thread.call, args=(self._block,))
+        self._caller.start()
+        assert self._started.wait(10)
+
+    def _block(self, store: Store) -> None:
+        self._started.set()
+        assert self._go.wait(10)
+
+    def let_go(self) -> None:
+        self._go.set()
+        self._caller.join()

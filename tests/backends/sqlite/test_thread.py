@@ -4,7 +4,6 @@ import asyncio
 import multiprocessing
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +14,7 @@ from bg_di.backends.sqlite.records import Accepted, Message
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.thread import DatabaseThread
 from bg_di.errors import BackendUnavailable
-from tests.backends.sqlite.files import connect, message
+from tests.backends.sqlite.files import Blocked, connect, message
 
 
 @pytest.fixture
@@ -37,24 +36,6 @@ def accept(*messages: Message) -> Callable[[Store], list[Accepted]]:
 def waiting(path: Path) -> int:
     with closing(connect(path)) as connection:
         return Store(connection, "shop").counts(now=0).waiting
-
-
-class Blocked:
-    """Keeps the thread busy until it is let go."""
-
-    def __init__(self, thread: DatabaseThread) -> None:
-        self._started, self._go = threading.Event(), threading.Event()
-        self._caller = threading.Thread(target=thread.call, args=(self._block,))
-        self._caller.start()
-        assert self._started.wait(10)
-
-    def _block(self, store: Store) -> None:
-        self._started.set()
-        assert self._go.wait(10)
-
-    def let_go(self) -> None:
-        self._go.set()
-        self._caller.join()
 
 
 class Commits:

@@ -1,11 +1,13 @@
 """What is wrong with the file is said clearly, nothing is lost by it, and it passes by itself."""
 
+import asyncio
 import os
 import pickle
 import resource
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.thread import DatabaseThread
 from bg_di.errors import BackendUnavailable, OutcomeUnknown
-from tests.backends.sqlite.files import message
+from tests.backends.sqlite.files import Blocked, message
 
 BIG = b"x" * 1_000_000
 
@@ -49,7 +51,7 @@ def refused(thread: DatabaseThread, body: bytes = b"{}") -> BackendUnavailable:
 
 
 def test_a_full_file_takes_nothing_and_keeps_what_it_has(thread: DatabaseThread, path: Path) -> None:
-    """SQLite undoes the whole transaction, and everybody in it hears of that; with space again, all is well."""
+    """With space again, all is well, with the same connection."""
     accept(thread, "a")
     execute(thread, "PRAGMA max_page_count = 30")
     error = refused(thread, BIG)
@@ -59,6 +61,41 @@ def test_a_full_file_takes_nothing_and_keeps_what_it_has(thread: DatabaseThread,
     execute(thread, "PRAGMA max_page_count = 1000000")
     accept(thread, "c", BIG)
     assert kept(thread) == ["a", "b", "c"]
+
+
+async def together(thread: DatabaseThread, *work: Callable[[Store], object]) -> list[object]:
+    """What comes of operations that share a transaction."""
+    blocked = Blocked(thread)
+    waiters = [asyncio.create_task(thread.run(one)) for one in work]
+    await asyncio.sleep(0)
+    blocked.let_go()
+    return await asyncio.gather(*waiters, return_exceptions=True)
+
+
+async def test_a_task_that_does_not_fit_is_refused_alone(thread: DatabaseThread) -> None:
+    """Smaller ones beside it are accepted."""
+    execute(thread, "PRAGMA max_page_count = 30")
+    bodies = {"a": b"{}", "refused": BIG, "b": b"{}"}
+    messages = [message(task_id, body=body) for task_id, body in bodies.items()]
+    _, error, _ = await together(thread, *(partial(Store.accept, messages=[each]) for each in messages))
+    assert type(error) is BackendUnavailable
+    assert kept(thread) == ["a", "b"]
+
+
+async def test_whoever_shares_a_transaction_that_sqlite_undoes_hears_of_it(thread: DatabaseThread) -> None:
+    """Whether he comes before or after the one that did not fit; each gets an error of his own."""
+    accept(thread, "a")
+    execute(thread, "CREATE TABLE theirs (a)")
+    execute(thread, "PRAGMA max_page_count = 30")
+    errors = await together(
+        thread,
+        lambda store: store.accept([message("b")]),
+        lambda store: store._connection.execute("INSERT INTO theirs VALUES (zeroblob(1000000))"),
+        lambda store: store.accept([message("c")]),
+    )
+    assert [type(error) for error in errors] == [BackendUnavailable] * 3
+    assert len(set(map(id, errors))) == 3
+    assert kept(thread) == ["a"]
 
 
 @contextmanager
