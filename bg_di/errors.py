@@ -2,6 +2,8 @@
 
 BackgroundTaskError
 ├── BackgroundTasksUnavailable   no request is current where a task is added, or its tasks have ended
+├── BackendUnavailable           an engine does not work, and the operation has changed nothing
+│   └── OutcomeUnknown           an engine failed where the operation may have been written all the same
 ├── InvalidOptions               an option of the module, or a policy of a task, is unknown or has a wrong value
 │                                (also a ValueError)
 ├── MessageMalformed             what came from an engine is no message, or has no arguments that fit its task
@@ -12,6 +14,8 @@ What is wrong about one call of ``add_task`` (not callable, wrong arguments) is 
 as it is where the interpreter refuses a call.
 """
 
+from typing import Self
+
 
 class BackgroundTaskError(Exception):
     """The root of the errors that bg_di raises by itself."""
@@ -19,6 +23,27 @@ class BackgroundTaskError(Exception):
 
 class BackgroundTasksUnavailable(BackgroundTaskError, RuntimeError):
     """A task was added, or the collection asked for, where no request can take it."""
+
+
+class BackendUnavailable(BackgroundTaskError):
+    """An engine does not work at the moment. What it was asked for has not been done, and may be asked for again.
+
+    Attributes:
+        engine: which one, as its path or address.
+        why: what is wrong with it, and what helps.
+    """
+
+    def __init__(self, engine: str, why: str) -> None:
+        super().__init__(f"{engine} {why}")
+        self.engine = engine
+        self.why = why
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (self.engine, self.why)
+
+
+class OutcomeUnknown(BackendUnavailable):
+    """An engine failed at the moment of writing: what it was asked for may have been done, and may not."""
 
 
 class InvalidOptions(BackgroundTaskError, ValueError):

@@ -205,7 +205,8 @@ async def send_with(address: str, mailer: Inject[Mailer] = INJECTED) -> None:
 def test_the_recording_fake_takes_the_partials_that_the_real_one_takes() -> None:
     """Of a declared task they are that task, with what the container supplies; and wrong ones are refused."""
     tasks, send = RecordingBackgroundTasks(), cast(Any, Mailer.send)
-    for func in partial(send_with, "ada"), partial(send, "ada"):
+    funcs: list[Any] = [partial(send_with, "ada"), partial(send, "ada")]
+    for func in funcs:
         tasks.add_task(func)
         tasks.one(func)
         with pytest.raises(TypeError, match=r"add_task\(\) cannot call"):

@@ -249,6 +249,7 @@ async def test_what_has_ended_is_told_while_the_next_one_runs(policy: Any) -> No
         await stage.hold()
 
     app = adding(quick, other, holds)
+    history: tuple[TaskRecord, ...] = ()
     async with anyio.create_task_group() as group:
         group.start_soon(request, app, "/")
         await stage.entered.wait()
@@ -680,11 +681,12 @@ async def test_what_starts_while_somebody_looks_is_not_missed() -> None:
     """Another thread may be in the middle of a snapshot when a task ends and the next one starts."""
     first, second = Stage(), Stage()
     app = adding(first.hold, second.hold)
+    seen: list[Any] = []
     async with anyio.create_task_group() as group:
         group.start_soon(request, app, "/")
         await first.entered.wait()
         looking = iter(ledger_of(app).at_work())
-        seen = [next(looking)]
+        seen.append(next(looking))
         first.go_on.set()
         await second.entered.wait()
         seen.extend(looking)
