@@ -344,7 +344,7 @@ async def coroutine() -> None: ...
         (bytes, b"\xff" * 262_000, "its arguments are larger than the 262144 bytes"),
         (int, SECRET, "it does not fit its annotation (int_parsing)"),
         (int, "5", "a 'str' would come back as a 'int'"),
-        (float, 5, "a 'int' would come back as a 'float'"),
+        (float, 2**53 + 1, "a 'int' would come back as a 'float'"),
         (list[int], [True], "a 'bool' would come back as a 'int'"),
         (list[tuple[int, ...]], [[1]], "a 'list' would come back as a 'tuple'"),
         (Iterable[int], [1], "a 'list' would come back"),
@@ -367,3 +367,10 @@ def test_what_cannot_travel_is_refused(annotation: Any, value: Any, said: str) -
     assert said in text
     if "its arguments are" not in said:
         assert "the argument 'value', a '" in text
+
+
+def test_an_int_may_be_given_where_a_float_is_annotated() -> None:
+    """To type checkers it is one; it comes back as the float that it equals."""
+    format = sends(float)
+    [back], _ = format.decode(format.encode((5,), {}))
+    assert (type(back), back) == (float, 5.0)
