@@ -371,6 +371,6 @@ def test_what_cannot_travel_is_refused(annotation: Any, value: Any, said: str) -
 
 def test_an_int_may_be_given_where_a_float_is_annotated() -> None:
     """To type checkers it is one; it comes back as the float that it equals."""
-    format = sends(float)
-    [back], _ = format.decode(format.encode((5,), {}))
+    travels = sends(float)
+    [back], _ = travels.decode(travels.encode((5,), {}))
     assert (type(back), back) == (float, 5.0)
