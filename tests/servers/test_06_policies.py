@@ -16,8 +16,8 @@ def test_a_timeout_ends_a_task(kind: str) -> None:
         path = f"/{stage.name}/declared/slow"
         connection.ask(path)
         assert connection.answer().status == 200
-        stage.wait_for("always")
-        assert stage.heard == ["running", "always"]
+        stage.wait_for("declared/slow ended")
+        assert stage.heard == ["running", "always", "declared/slow ended"]
         [record] = server.wait_for_records(path)
         assert record.message.startswith(f"background task slow of GET {path} failed")
 
@@ -28,8 +28,8 @@ def test_a_failing_task_is_tried_until_it_succeeds(kind: str) -> None:
     with Stage() as stage, Server(kind) as server, server.connect() as connection:
         connection.ask(f"/{stage.name}/declared/flaky")
         assert connection.answer().status == 200
-        stage.wait_for("always")
-        assert stage.heard == ["attempt 1", "attempt 2", "attempt 3", "always"]
+        stage.wait_for("declared/flaky ended")
+        assert stage.heard == ["attempt 1", "attempt 2", "attempt 3", "always", "declared/flaky ended"]
 
 
 @CANCELLING
