@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 import anyio
 
+from bg_di.binding import name_of
 from bg_di.ledger import SUCCEEDED
 from bg_di.plan import Plan
 from bg_di.record import NotRun, State
@@ -118,7 +119,8 @@ class Drain(Origin):
                         elif (plan is None or plan.is_plain) and not asked:
                             if func is not last:
                                 last = func
-                                name = func if type(func) is FunctionType and func in ledger.kept else ledger.keep(func)
+                                # It may stand for itself when the request is over if its module keeps it anyway.
+                                name = func if type(func) is FunctionType and func in runner.known else name_of(func)
                             row.append(name)
                             continue
                     if row:

@@ -9,7 +9,7 @@ from threading import Lock
 from time import time
 from typing import Any, Final, Protocol
 
-from bg_di.binding import lasts, name_of
+from bg_di.binding import name_of
 from bg_di.context import TaskReference
 from bg_di.plan import Plan
 from bg_di.record import State, TaskRecord
@@ -51,14 +51,12 @@ class Ledger:
     Attributes:
         collections: of the requests that are open, and of what collects outside of any.
         asked: what stands for the plain calls that somebody has asked about, until they end.
-        kept: functions that stand for themselves when their request is over, as their modules keep them.
         ended: what ended and nobody has read yet.
     """
 
     def __init__(self, history: int) -> None:
         self.collections: set[Watched] = set()
         self.asked: dict[Coroutine[Any, Any, Any], TaskReference] = {}
-        self.kept: set[Callable[..., Any]] = set()
         self.ended: deque[Ended] = deque(maxlen=history)
         self._history: deque[TaskRecord] = deque(maxlen=history)
         self._reading = Lock()
@@ -74,13 +72,6 @@ class Ledger:
     def forget(self, call: Waiting) -> None:
         """Keep nothing of a call that was refused, but may have been seen."""
         self.asked.pop(call[0], None)
-
-    def keep(self, func: Callable[..., Any]) -> Callable[..., Any] | str:
-        """What may stand for a function when its request is over: its name, unless it is one of a module."""
-        if not lasts(func):
-            return name_of(func)
-        self.kept.add(func)
-        return func
 
     @contextmanager
     def open(self, collection: Watched) -> Generator[None]:

@@ -32,7 +32,7 @@ class Runner:
         stop_on_error: whether a failing task ends the rest of its request.
 
     Attributes:
-        known: async functions whose calls the collection runs by itself, with what they were declared as.
+        known: async functions of modules whose calls the collection runs by itself, with what they were declared as.
     """
 
     def __init__(
