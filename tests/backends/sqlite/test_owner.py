@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -196,16 +197,17 @@ def test_a_lock_file_that_is_cleaned_away_before_it_is_locked_is_made_again(
     owner.release()
 
 
+def put_back(owner: Owner, database: str) -> None:
+    """The file of a living owner is deleted, and he makes it again."""
+    lock_files(database)[0].unlink()
+    owner.keep()
+
+
 def test_an_owner_whose_file_is_put_back_meanwhile_is_not_taken_for_dead(
     owner: Owner, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was opened is free, but it is not his any more."""
-
-    def replace() -> None:
-        lock_files(database)[0].unlink()
-        owner.keep()
-
-    when_locked(monkeypatch, replace)
+    when_locked(monkeypatch, partial(put_back, owner, database))
     assert alive(database, owner.name) is None
     assert alive(database, owner.name) is True
 
@@ -214,11 +216,6 @@ def test_cleaning_does_not_remove_what_was_put_back_meanwhile(
     owner: Owner, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a living owner's."""
-
-    def replace() -> None:
-        lock_files(database)[0].unlink()
-        owner.keep()
-
-    when_locked(monkeypatch, replace)
+    when_locked(monkeypatch, partial(put_back, owner, database))
     clean(database, keep=())
     assert alive(database, owner.name) is True

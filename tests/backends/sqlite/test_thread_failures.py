@@ -120,27 +120,26 @@ def test_a_commit_that_fails_leaves_the_outcome_open(thread: DatabaseThread, pat
     assert kept(thread) == ["a", "b"]
 
 
-def test_a_commit_that_has_to_wait_has_not_happened(
-    thread: DatabaseThread, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def out_of_the_write_ahead_log(store: Store) -> None:
+    """Put the file where a reader is in the way of a commit; the mode changes between transactions only."""
+    for statement in ("COMMIT", "PRAGMA journal_mode = DELETE", "BEGIN IMMEDIATE"):
+        store._connection.execute(statement)
+
+
+def test_a_commit_that_has_to_wait_has_not_happened(path: Path) -> None:
     """The transaction is given up, and the next one is not in its way."""
+    thread = DatabaseThread(str(path), "shop", busy_timeout=0.05)
     accept(thread, "a")
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        # Out of WAL, where a reader is in the way of a commit.
-        thread.close()
-        other.execute("PRAGMA journal_mode = DELETE")
-    monkeypatch.setattr("bg_di.backends.sqlite.schema._write_ahead", lambda *_: None)
-    again = DatabaseThread(str(path), "shop", busy_timeout=0.05)
-    assert kept(again) == ["a"]
+    thread.call(out_of_the_write_ahead_log)
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM bg_di_tasks").fetchall()
-        error = refused(again)
+        error = refused(thread)
     assert type(error) is BackendUnavailable
     assert "has been locked by somebody else for longer than the busy limit" in str(error)
-    accept(again, "b")
-    assert kept(again) == ["a", "b"]
-    again.close()
+    accept(thread, "b")
+    assert kept(thread) == ["a", "b"]
+    thread.close()
 
 
 def test_a_foreign_lock_is_waited_for_as_long_as_the_busy_limit(thread: DatabaseThread, path: Path) -> None:
