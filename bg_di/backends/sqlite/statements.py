@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Final
 
-from bg_di.backends.sqlite.records import Entry
+from bg_di.backend import Entry
 
 # Of whom a unique key says that another task is not to be accepted.
 _HOLDS_THE_KEY: Final = """

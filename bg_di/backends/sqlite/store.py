@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import fields
 from typing import Any, Final
 
+from bg_di.backend import Accepted, Counts, Delivery, Entry, Message, StoredState
 from bg_di.backends.sqlite import statements
-from bg_di.backends.sqlite.records import Accepted, Counts, Delivery, Entry, Message, StoredState
 
 _DELIVERY: Final = tuple(field.name for field in fields(Delivery))
 _ENTRY: Final = tuple(field.name for field in fields(Entry))

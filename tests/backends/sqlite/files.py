@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from bg_di.backend import Delivery, Message
 from bg_di.backends.sqlite import schema
-from bg_di.backends.sqlite.records import Delivery, Message
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.thread import DatabaseThread
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bg_di.backends.sqlite.records import Accepted, Message
+from bg_di.backend import Accepted, Message
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.thread import DatabaseThread
 from bg_di.errors import BackendUnavailable

@@ -1,0 +1,265 @@
+"""The seam: what a backend says of itself, and what its live handle does for one application.
+
+Everything around an engine is the same for each: what may travel, when it is handed over, who runs it and what comes
+of it. An engine keeps messages, gives them to a worker, and hears what became of them. All times are seconds of the
+wall clock, since 1970 in UTC.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from bg_di.errors import BackendUnavailable
+
+# What a backend may be able to do beyond running a task at once: run it later; accept one task for a key; take back
+# what waits; write it in the user's own transaction; tell how tasks stand.
+Capability = Literal["delay", "unique_key", "cancel", "transaction", "listing"]
+
+# "accepted": it waits for a worker, for the first time or again.
+StoredState = Literal["accepted", "running", "succeeded", "cancelled", "dead"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A task as it is handed over.
+
+    Attributes:
+        task_id: its own; handing the same one over again adds nothing.
+        name: under which workers know it.
+        version: of what is in `body`; only workers that know it take the task.
+        added_at, due_at: when it was added, and before which time it does not run.
+        unique_key, unique_until: until that time no other task of this name with this key is accepted,
+            unless this one is dead or cancelled. Both or neither.
+    """
+
+    task_id: str
+    name: str
+    body: bytes = field(repr=False)
+    added_at: float
+    due_at: float
+    version: int = 1
+    unique_key: str | None = None
+    unique_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What became of a message.
+
+    Attributes:
+        task_id: of the task that stands for it.
+        is_new: whether that is the message itself, accepted now.
+    """
+
+    task_id: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A task in the hands of a worker, until it says what became of it or loses it.
+
+    Attributes:
+        token: by which the engine tells this delivery from every other one of the task.
+        attempt: how many attempts have been made before.
+        delivery: how often this attempt has been delivered, this time included.
+    """
+
+    task_id: str
+    token: int
+    name: str
+    version: int
+    body: bytes = field(repr=False)
+    added_at: float
+    due_at: float
+    attempt: int
+    delivery: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A task as it stands on an engine, without its arguments.
+
+    Attributes:
+        since: when it got into its state.
+        attempt: how many attempts have been made, as far as the engine was told.
+        deliveries: how often the next or running attempt has been delivered.
+        owner, lease_until: whose it is, and until when, while it runs.
+        reason: why it is dead or came back: an error, or the deliveries that were lost.
+    """
+
+    task_id: str
+    name: str
+    version: int
+    state: StoredState
+    since: float
+    added_at: float
+    due_at: float
+    attempt: int
+    deliveries: int
+    owner: str | None
+    lease_until: float | None
+    unique_key: str | None
+    unique_until: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much there is to do.
+
+    Attributes:
+        waiting: accepted and not running, delayed ones included.
+        oldest: for how many seconds the one that is due for longest has waited; 0 if none is due.
+    """
+
+    waiting: int
+    running: int
+    dead: int
+    oldest: float
+
+
+class Backend(ABC):
+    """Where tasks run: a frozen description, which applications may share.
+
+    Attributes:
+        capabilities: what it can do; whatever needs more is refused before it could be lost.
+        runs_here: whether its tasks stay in the collection and run in the process. Such a backend is never opened.
+        concurrency: how many tasks a worker runs at once.
+        embedded: whether the application itself runs a worker.
+        max_deliveries: so often an attempt is delivered, if its workers die, before it is dead.
+        max_message_bytes: of one message.
+        unknown_after: seconds that a task waits for a worker that knows it, before it is dead.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    runs_here: ClassVar[bool] = False
+
+    concurrency: int
+    embedded: bool
+    max_deliveries: int
+    max_message_bytes: int
+    unknown_after: float
+
+    @abstractmethod
+    def open(self, application: str) -> "Engine":
+        """The live handle of one application and the running event loop. It may wait to connect until it is used.
+
+        Args:
+            application: the name under which its tasks are kept; it sees no others.
+        """
+
+
+class Engine(ABC):
+    """The live handle of a backend, for one application and event loop."""
+
+    @abstractmethod
+    async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
+        """Keep messages, in one go; when it returns, those that were accepted survive whatever is killed.
+
+        Returns:
+            For each message what became of it; `OutcomeUnknown` if it may have been taken all the same, any other
+            `BackendUnavailable` if it has not.
+        """
+
+    @abstractmethod
+    async def consume(self, names: Collection[str], *, lost: Callable[[str, str, str], None]) -> "Consumer":
+        """Begin to work for an application.
+
+        Args:
+            names: of the tasks that this worker knows. No others are delivered to it.
+            lost: is called in the event loop with the id, the name and the reason of a task that the engine itself has
+                made dead: it was delivered `max_deliveries` times, or nobody knew it for `unknown_after`.
+
+        Raises:
+            BackendUnavailable: it cannot be reached.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End what was opened. What is being accepted is awaited."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """End what was opened, when its event loop has been closed without `close`."""
+
+    # Of backends with the capability "cancel".
+    def cancel(self, task_id: str) -> bool:
+        """Do not run a task that waits. Called from any thread.
+
+        Returns:
+            Whether it waited, and will not run now.
+        """
+        raise NotImplementedError
+
+    # Of backends with the capability "listing".
+    def show(self, task_id: str) -> Entry | None:
+        """A task as it stands; None if there is none. Called from any thread."""
+        raise NotImplementedError
+
+    def entries(self, state: StoredState | None = None, *, limit: int) -> Sequence[Entry]:
+        """The tasks that were accepted last, in a state or in any. Called from any thread."""
+        raise NotImplementedError
+
+    def counts(self) -> Counts:
+        """How much there is to do. Called from any thread."""
+        raise NotImplementedError
+
+    def retry(self, task_id: str) -> bool:
+        """Put a dead task back, as if it had just been accepted. Called from any thread.
+
+        Returns:
+            Whether it was dead, and no other task stands for it by its unique key.
+        """
+        raise NotImplementedError
+
+    def prune(self, *, before: float, dead: bool = False) -> int:
+        """Forget what has succeeded or was cancelled `before`, or instead what has died; return how many.
+
+        Called from any thread.
+        """
+        raise NotImplementedError
+
+    # Of backends with the capability "transaction".
+    def write(self, session: Any, message: Message) -> Accepted:
+        """Write a message in the transaction of a user's session, with whose commit it is accepted.
+
+        Raises:
+            BackendUnavailable: the session is not on what this engine uses.
+        """
+        raise NotImplementedError
+
+
+class Consumer(ABC):
+    """A worker's side of an engine. What is said of a delivery is heard as long as it has not been lost; then True."""
+
+    @abstractmethod
+    async def receive(self, slots: int) -> Sequence[Delivery]:
+        """Wait for deliveries, and take at most `slots`.
+
+        If it is cancelled, what it has taken and not returned goes back at `stop`, at the latest.
+
+        Raises:
+            BackendUnavailable: there is nothing to be had at the moment; it may be called again.
+        """
+
+    @abstractmethod
+    async def acknowledge(self, delivery: Delivery) -> bool:
+        """It has succeeded."""
+
+    @abstractmethod
+    async def reschedule(self, delivery: Delivery, *, delay: float, attempt: int, reason: str) -> bool:
+        """Run it again after `delay` seconds; `attempt` have been made. Its deliveries are counted anew."""
+
+    @abstractmethod
+    async def release(self, delivery: Delivery) -> bool:
+        """It has not been run to its end, and goes back as if it had not been delivered."""
+
+    @abstractmethod
+    async def bury(self, delivery: Delivery, *, attempt: int, reason: str) -> bool:
+        """Keep it with the reason, and do not run it again by itself; `attempt` have been made."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Take no more. Whatever is still in hand goes back as if it had not been delivered."""
