@@ -4,7 +4,7 @@ from bg_di.background_tasks import BackgroundTasks
 from bg_di.context import TaskContext, TaskReference
 from bg_di.current import current_background_tasks
 from bg_di.declare import INJECTED, background_task
-from bg_di.errors import BackgroundTaskError, BackgroundTasksUnavailable
+from bg_di.errors import BackgroundTaskError, BackgroundTasksNotAccepted, BackgroundTasksUnavailable
 from bg_di.failure import TaskErrorHandler, TaskFailure
 from bg_di.module import BackgroundTasksModule
 from bg_di.monitor import BackgroundTasksMonitor
@@ -19,6 +19,7 @@ __all__ = [
     "BackgroundTasks",
     "BackgroundTasksModule",
     "BackgroundTasksMonitor",
+    "BackgroundTasksNotAccepted",
     "BackgroundTasksUnavailable",
     "Retry",
     "TaskContext",

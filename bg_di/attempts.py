@@ -10,6 +10,8 @@ from typing import Any, Final
 from bg_di.binding import bind, is_async, name_of
 from bg_di.declare import INJECTED, Declaration, declared, refuse_placeholder, refuse_timeout_of_sync
 from bg_di.dependencies import missing, needs_of
+from bg_di.destinations import Destinations
+from bg_di.listed import ListedTask
 from bg_di.observer import Observers
 from bg_di.plan import Plan
 from bg_di.policy import DEFAULT, Retry
@@ -17,9 +19,12 @@ from bg_di.protocols import Collection, Container
 from bg_di.steps import limited_by, run_in
 from bg_di.task import Attempt, enter_origin
 from bg_di.threads import Threads
+from bg_di.wire import Envelope
 
 UNLIMITED: Final = nullcontext()
 NOTHING: Final[Mapping[str, Any]] = {}
+# As in stamina.
+_TIMEOUT_OF_RETRIES: Final = 45.0
 _NEEDS: Final = "__background_task_needs__"
 
 
@@ -30,12 +35,16 @@ class Attempts:
         threads: where sync functions run.
         container: supplies services and dependencies.
         observers: of each task and each attempt. If there are any, no call is a plain one.
+        destinations: tell what runs here.
     """
 
-    def __init__(self, threads: Threads, container: Container, observers: Observers) -> None:
+    def __init__(
+        self, threads: Threads, container: Container, observers: Observers, destinations: Destinations
+    ) -> None:
         self._threads = threads
         self._container = container
         self._observers = observers
+        self._destinations = destinations
 
     def plan(
         self,
@@ -57,8 +66,9 @@ class Attempts:
             are run by the collection itself. With a `policy` it is always a plan.
 
         Raises:
-            InvalidOptions: a policy is unknown, or cannot be kept.
-            TypeError: it does not take these arguments, or the container cannot supply what it needs.
+            InvalidOptions: a policy is unknown, or cannot be kept; or nobody has configured its backend.
+            TypeError: it does not take these arguments, the container cannot supply what it needs, or it cannot leave
+                the process, where it would have to.
         """
         if isinstance(func, partial):
             func, args, kwargs = unfolded(func, args, kwargs)
@@ -66,15 +76,16 @@ class Attempts:
         plain = policy is None and not self._observers.listening
         if declaration is None:
             refuse_placeholder(func)
-            if plain:
+            if plain and self._destinations.stays:
                 return None
             name, wanted, needs, service = name_of(func), DEFAULT, NOTHING, None
         else:
             name, wanted, service = declaration.name, declaration.policy, declaration.service
-            needs = self._needs_of(func)
+            needs = self.needs_of(func)
         if policy:
             wanted = wanted.changed(policy)
-        if plain and wanted.retry is None and not needs and service is None:
+        stays = self._destinations.stays_here(name, wanted, declared=declaration is not None)
+        if plain and stays and wanted.retry is None and not needs and service is None:
             return None if wanted == DEFAULT else declaration
         refuse_timeout_of_sync(func, wanted)
         if needs:
@@ -82,7 +93,42 @@ class Attempts:
             needs = missing(func, needs, args if service is None else (service, *args), kwargs)
         refuse_arguments(func, args, kwargs, needs, service)
         injector = self._injector(name, service, needs) if needs or service is not None else None
-        return Plan(name, wanted, func, args, kwargs, service, needs, collection, injector)
+        plan = Plan(name, wanted, func, args, kwargs, service, needs, collection, injector)
+        if not stays:
+            module = self._container.module_of(self._container.injector_here())
+            plan.outgoing = self._destinations.outgoing(plan, policy or NOTHING, module=module)
+        return plan
+
+    def plan_delivered(
+        self,
+        collection: Collection,
+        task: ListedTask,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        envelope: Envelope,
+        delivery: int,
+    ) -> Plan:
+        """Plan a call that an engine has delivered, in the context that it will run in.
+
+        Args:
+            collection: of the delivery.
+            task: what is called.
+            args, kwargs: of the call.
+            envelope: what came with it.
+            delivery: how often this attempt has been delivered.
+        """
+        declaration, injector = task.declaration, self._container.injector_of(envelope.module)
+        self._container.enter(injector)
+        policy = declaration.policy
+        if envelope.timeout is not None:
+            policy = policy.changed({"timeout": envelope.timeout})
+        plan = Plan(
+            declaration.name, policy, task.func, args, kwargs, declaration.service, task.needs, collection, injector
+        )
+        plan.reference.stand_for(envelope.task_id)
+        plan.added_at, plan.delivery = envelope.added_at, delivery
+        plan.due_at = envelope.added_at + (envelope.delay or 0)
+        return plan
 
     def _injector(self, name: str, service: type | None, needs: Mapping[str, Any]) -> Any:
         """What the adding code resolves from, if the task can be given there what it needs."""
@@ -92,6 +138,11 @@ class Attempts:
         for key in needs.values():
             self._container.refuse_unsatisfied(injector, key, name)
         return injector
+
+    async def perform_one(self, plan: Plan, number: int) -> None:
+        """Make one attempt, where there are others elsewhere: it and what it adds stand and fall together."""
+        with self._observers.around_task(plan):
+            await self._isolated(plan, number)
 
     def perform(self, plan: Plan) -> Coroutine[Any, Any, None]:
         """Run a planned task to its end, with all its attempts."""
@@ -108,7 +159,8 @@ class Attempts:
                 with attempt:
                     await self._isolated(plan, attempt.num)
 
-    def _needs_of(self, func: Any) -> Mapping[str, Any]:
+    def needs_of(self, func: Any) -> Mapping[str, Any]:
+        """The parameters of a declared task that the container fills, by name."""
         # They are those of the function, in whichever application it is added.
         marks = getattr(func, "__func__", func).__dict__
         if _NEEDS not in marks:
@@ -187,7 +239,7 @@ def _attempts(retry: Retry) -> Any:
     return stamina.retry_context(
         on=retry.on,
         attempts=retry.attempts,
-        timeout=retry.timeout,
+        timeout=retry.timeout_or(_TIMEOUT_OF_RETRIES),
         wait_initial=retry.wait_initial,
         wait_max=retry.wait_max,
         wait_jitter=retry.wait_jitter,

@@ -8,9 +8,12 @@ wall clock, since 1970 in UTC.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from bg_di.errors import BackendUnavailable
+
+# The name of the backend that every application has.
+IN_PROCESS: Final = "in_process"
 
 # What a backend may be able to do beyond running a task at once: run it later; accept one task for a key; take back
 # what waits; write it in the user's own transaction; tell how tasks stand.

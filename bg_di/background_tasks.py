@@ -66,16 +66,34 @@ class BackgroundTasks(StarletteBackgroundTasks):
         when: When | None = None,
         timeout: Seconds | None = None,
         retry: Retry | None = None,
+        backend: str | None = None,
+        delay: Seconds | None = None,
+        unique_key: str | None = None,
+        unique_for: Seconds | None = None,
+        session: Any = None,
     ) -> "TasksUsing":
         """The same collection, to which tasks are added with another policy.
 
         Args:
-            when, timeout, retry: as for `background_task`; None: as it was declared.
+            when, timeout, retry, backend, delay: as for `background_task`; None: as it was declared.
+            unique_key: no other task of this name with this key is accepted by the engine, while this one waits and
+                runs and after it has succeeded: who adds another one gets the reference of the first.
+            unique_for: seconds after which the key is free again; None: a day.
+            session: a database session, with whose commit the engine has the task, and with whose rollback it has not.
 
         Raises:
             InvalidOptions: a value is wrong.
         """
-        options = {"when": when, "timeout": timeout, "retry": retry}
+        options = {
+            "when": when,
+            "timeout": timeout,
+            "retry": retry,
+            "backend": backend,
+            "delay": delay,
+            "unique_key": unique_key,
+            "unique_for": unique_for,
+            "session": session,
+        }
         policy = {key: value for key, value in options.items() if value is not None}
         DEFAULT.changed(policy)
         return TasksUsing(self, policy)

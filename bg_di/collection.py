@@ -37,9 +37,11 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
 
     Attributes:
         substitute: gives what the container binds instead, where somebody overrides the binding.
+        refusal: why the response has been refused, if it has: tasks that had to be accepted before were not.
     """
 
     substitute: Callable[[type[StarletteBackgroundTasks]], StarletteBackgroundTasks] | None
+    refusal: str | None = None
 
     def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
         # Set here what each request looks at: reading a default of the class costs several times as much.
@@ -119,17 +121,26 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
     ) -> Plan | Declaration | None:
         plan = self._runner.attempts.plan(self, func, args, kwargs, policy)
         if isinstance(plan, Plan):
-            coroutine = self._runner.attempts.perform(plan)
+            coroutine = self._runner.attempts.perform(plan) if plan.outgoing is None else _handed_over()
         else:
             coroutine = self._bound(func, args, kwargs)
             self._remember(func, plan)
         call = coroutine, copy_context(), origin, func, args, kwargs, plan
-        self.waiting.append(call)
+        if plan is not None and plan.outgoing is not None:
+            self._append_outgoing(call)
+        else:
+            self.waiting.append(call)
         if self._ended:
             self._take_back(call)
         if self._runner.observers.listening:
             self._runner.added(call)
         return plan
+
+    def _append_outgoing(self, call: Waiting) -> None:
+        self.__dict__.setdefault("_handing_over", [])  # threads may be the first to add one at once
+        self.outgoing = True
+        # It runs elsewhere, and does not wait for what is before it here.
+        self.waiting.appendleft(call)
 
     def _remember(self, func: Callable[..., Any], plan: Declaration | None) -> None:
         if type(func) is FunctionType and is_async(func):
@@ -158,6 +169,9 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
         There the tasks wait for the last byte of the response, also if somebody hands the collection to a
         response as its background or awaits it. It returns at once if the tasks are being run already, as it
         does inside of one.
+
+        Raises:
+            BackgroundTasksNotAccepted: tasks could not be handed over to their engine.
         """
         collection = collection_of(origin_here())
         if collection is not self:
@@ -166,11 +180,17 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
             await self.drain(decided=False)
             if not self.ending:
                 self._stopped = None
+            if self.outgoing and (error := await self.handed_over()) is not None:
+                raise error
 
     async def run_apart(self, background: Callable[[], Any]) -> None:
         """Run the own background of a response, each of its tasks isolated as those of a collection are."""
         own = RequestBackgroundTasks(self._runner, self._scope)
+        own.failure = self.refusal
         for call in calls_in(background):
             within(own, partial(own.add_task, call))
         with self._runner.ledger.open(own):
             await own.drain()
+
+
+async def _handed_over() -> None: ...  # in the place of a call that does not run here

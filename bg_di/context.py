@@ -13,13 +13,17 @@ class TaskContext:
         task_id: the same for all attempts of a task, and for no other one.
         name: of the task.
         attempt: the first is 1.
+        delivery: how often an engine has given this attempt to a worker, this time included: more than 1 if workers
+            have died over it. In the process it is 1.
         added_at: when `add_task` was called, in UTC.
-        method, path: of the request it belongs to; the method of a WebSocket connection is ``"WEBSOCKET"``.
+        method, path: of the request it belongs to; the method of a WebSocket connection is ``"WEBSOCKET"``. Where an
+            engine has delivered it, ``"BACKEND"`` and the engine's name.
     """
 
     task_id: str
     name: str
     attempt: int
+    delivery: int = 1
     added_at: datetime
     method: str
     path: str
@@ -37,6 +41,10 @@ class TaskReference:
             # Threads may be the first to ask at once.
             self.__dict__.setdefault("_task_id", uuid4().hex)
         return self._task_id  # type: ignore[return-value]  # set now
+
+    def stand_for(self, task_id: str) -> None:
+        """Stand for the task of that id from now on."""
+        self._task_id = task_id
 
     def has(self, task_id: str) -> bool:
         """Whether somebody has asked for the id, and was given this one."""

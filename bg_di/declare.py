@@ -53,6 +53,7 @@ class Declaration:
     owner: "ref[type] | None" = None
     # A call of which no more is to be known is run by the collection itself.
     is_plain: ClassVar = True
+    outgoing: ClassVar[None] = None
 
     @property
     def service(self) -> type | None:
@@ -100,6 +101,8 @@ def background_task(
     when: When = "success",
     timeout: Seconds | None = None,
     retry: Retry | None = None,
+    backend: str | None = None,
+    delay: Seconds | None = None,
 ) -> Callable[[Callable[P, R]], DeclaredTask[P, R]]: ...
 def background_task(func: Any = None, /, *, name: str | None = None, **policy: Any) -> Any:
     """Declare a function, or a method of a service, as a task.
@@ -107,7 +110,7 @@ def background_task(func: Any = None, /, *, name: str | None = None, **policy: A
     Args:
         func: the function, sync or async; also a class or static method.
         name: what the task goes by; default ``module:qualname``.
-        **policy: as for `Policy`: ``when``, ``timeout``, ``retry``.
+        **policy: as for `Policy`: ``when``, ``timeout``, ``retry``, ``backend``, ``delay``.
 
     Raises:
         InvalidOptions: an option is unknown or has a wrong value.

@@ -1,5 +1,6 @@
 """What waits in one request, and how it is run: in order, each task in its own context, until nothing waits."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from threading import Lock
@@ -10,6 +11,8 @@ from typing import Any, Final, cast
 import anyio
 
 from bg_di.binding import name_of
+from bg_di.errors import BackgroundTasksNotAccepted
+from bg_di.handover import HandOver, hand_over
 from bg_di.ledger import SUCCEEDED
 from bg_di.plan import Plan
 from bg_di.record import NotRun, State
@@ -51,6 +54,9 @@ class Drain(Origin):
     _stopped: tuple[NotRun, str] | None
     _given_up = False
     _ended: bool
+    # Whether anything was added that goes to an engine, and what is being handed over or has been.
+    outgoing = False
+    _handing_over: list[HandOver]
 
     @property
     def method(self) -> str:
@@ -159,13 +165,39 @@ class Drain(Origin):
     def at_work(self) -> Iterator[tuple[Waiting, State, float]]:
         """What runs and what waits, and since when."""
         # In this order, and at once: what starts meanwhile, in another thread, is found twice and not missed.
-        waiting = (*(self._undecided or ()), *self.waiting)
+        waiting = (*(self._undecided or ()), *self.waiting, *self._undecided_by_engines())
         running, (seen, since) = self._running, self._seen
         if running is not None:
             yield running, "running", since if seen is running[0] else time()
         for call in (each for each in waiting if each is not running):
             plan = call[6]
             yield call, "waiting", plan.added_at if isinstance(plan, Plan) else self._since
+
+    def release(self) -> HandOver | None:
+        """Hand over at once all that is released for engines by now; None if there is nothing."""
+        released = [call for call in reversed(tuple(self.waiting)) if _is_released(call)]
+        taken = [call for call in released if self.withdraw(call)]
+        return self._hand_over(taken) if taken else None
+
+    async def handed_over(self) -> BackgroundTasksNotAccepted | None:
+        """Wait until everybody has heard what became of that which was handed over; return the first failure."""
+        first: BackgroundTasksNotAccepted | None = None
+        while self.outgoing and self._handing_over:
+            handing = self._handing_over[0]
+            await asyncio.wait([handing.told])
+            first = first or await handing.decision()
+            self._handing_over.remove(handing)
+        return first
+
+    def _hand_over(self, calls: list[Waiting]) -> HandOver:
+        handing = hand_over(self._runner, calls)
+        self._handing_over.append(handing)
+        return handing
+
+    def _undecided_by_engines(self) -> list[Waiting]:
+        if not self.outgoing:
+            return []
+        return [call for handing in self._handing_over if not handing.decided.done() for call in handing.calls]
 
     def withdraw(self, call: Waiting) -> bool:
         """Do not run a call; return whether that was still to be had."""
@@ -207,7 +239,7 @@ class Drain(Origin):
     def _starts(self, call: Waiting, decided: bool, row: list[Any]) -> bool:
         """Whether it is the turn of a call that something is to be said of; if not, say it."""
         _, _, origin, _, _, _, plan = call
-        when = "success" if plan is None else plan.policy.when
+        when, outgoing = ("success", None) if plan is None else (plan.policy.when, plan.outgoing)
         if when == "failure" and not decided and not isinstance(origin, Task | Attempt):
             if self._undecided is None:
                 self._undecided = deque()
@@ -217,9 +249,13 @@ class Drain(Origin):
             end: tuple[NotRun, str] = "dropped", origin.failure
         elif when == "failure" and origin.failure is None:
             end = "dropped", "what added it did not fail and when is 'failure'"
-        elif self._stopped is not None and (self._given_up or when != "always"):
+        elif self._stopped is not None and (self._given_up or (when != "always" and outgoing is None)):
             end = self._stopped
         else:
+            if outgoing is not None:
+                call[0].close()
+                self._hand_over([call])
+                return False
             if self._runner.observers.listening:
                 self._running = call
                 self._runner.released(call)
@@ -257,6 +293,14 @@ class Drain(Origin):
             self._stopped = "skipped", f"{task.name} failed before it and on_error is 'stop'"
         self._running = None
         await self._runner.failed(call, task, error)
+
+
+def _is_released(call: Waiting) -> bool:
+    """Whether a call goes to an engine, and not to be handed over was not decided yet, nor may be decided later."""
+    origin, plan = call[2], call[6]
+    if plan is None or plan.outgoing is None:
+        return False
+    return plan.policy.when == "always" or (plan.policy.when == "success") is (origin.failure is None)
 
 
 def _removed(call: Waiting, calls: deque[Waiting]) -> bool:

@@ -1,6 +1,7 @@
 """The errors of bg_di.
 
 BackgroundTaskError
+├── BackgroundTasksNotAccepted   an engine has not accepted tasks, or nobody knows whether it has
 ├── BackgroundTasksUnavailable   no request is current where a task is added, or its tasks have ended
 ├── BackendUnavailable           an engine does not work, and the operation has changed nothing
 │   └── OutcomeUnknown           an engine failed where the operation may have been written all the same
@@ -14,7 +15,10 @@ What is wrong about one call of ``add_task`` (not callable, wrong arguments) is 
 as it is where the interpreter refuses a call.
 """
 
+from collections.abc import Sequence
 from typing import Self
+
+from bg_di.record import TaskRecord
 
 
 class BackgroundTaskError(Exception):
@@ -23,6 +27,33 @@ class BackgroundTaskError(Exception):
 
 class BackgroundTasksUnavailable(BackgroundTaskError, RuntimeError):
     """A task was added, or the collection asked for, where no request can take it."""
+
+
+class BackgroundTasksNotAccepted(BackgroundTaskError):
+    """Tasks could not be handed over to their engines.
+
+    Attributes:
+        refused: those of which it is certain that they have not been taken.
+        unknown: those that may have been taken all the same, and then run.
+        accepted: those handed over with them that were accepted all the same, and run.
+        why: what the engines said.
+    """
+
+    def __init__(
+        self,
+        *,
+        refused: Sequence[TaskRecord],
+        unknown: Sequence[TaskRecord],
+        accepted: Sequence[TaskRecord],
+        why: Sequence[str],
+    ) -> None:
+        kinds = (("refused", refused), ("unknown, may run all the same", unknown), ("accepted all the same", accepted))
+        told = "; ".join(f"{kind}: {_named(records)}" for kind, records in kinds if records)
+        super().__init__(f"background tasks were not accepted ({'; '.join(why)}). {told}")
+        self.refused = tuple(refused)
+        self.unknown = tuple(unknown)
+        self.accepted = tuple(accepted)
+        self.why = tuple(why)
 
 
 class BackendUnavailable(BackgroundTaskError):
@@ -76,3 +107,7 @@ class MessageVersionUnknown(BackgroundTaskError):
 
 class TaskTimedOut(BackgroundTaskError, TimeoutError):
     """An attempt of a task took longer than the timeout that it was declared with."""
+
+
+def _named(records: Sequence[TaskRecord]) -> str:
+    return ", ".join(f"{record.name} ({record.task_id})" for record in records)

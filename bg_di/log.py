@@ -1,10 +1,12 @@
-"""Every line that bg_di logs, on the logger ``bg_di``. None carries a task's arguments.
+"""Every line that bg_di logs, on the logger ``bg_di``. None has a task's arguments, unless ``log_arguments`` says so.
 
 Those about one task have what they say of it as ``extra`` too: ``task_name``, ``method`` and ``path``.
 """
 
 import logging
 from collections.abc import Callable
+
+from starlette.background import BackgroundTask
 
 from bg_di.failure import TaskErrorHandler, TaskFailure
 from bg_di.record import NotRun
@@ -19,17 +21,29 @@ def fields(name: str, method: str, path: str) -> dict[str, str]:
 
 
 class LoggingTaskErrorHandler(TaskErrorHandler):
-    """The default: one line at ERROR for each failing task, with traceback, name, method and path."""
+    """The default: one line at ERROR for each failing task, with traceback, name, method and path.
+
+    Args:
+        log_arguments: whether it has the task's arguments, too.
+    """
+
+    def __init__(self, *, log_arguments: bool = False) -> None:
+        self._log_arguments = log_arguments
 
     async def handle(self, failure: TaskFailure) -> None:
         logger.error(
-            "background task %s of %s %s failed",
+            "background task %s of %s %s failed%s",
             failure.name,
             failure.method,
             failure.path,
+            f"; it was called with {_arguments(failure.task)}" if self._log_arguments else "",
             exc_info=failure.error,
             extra=fields(failure.name, failure.method, failure.path),
         )
+
+
+def _arguments(task: BackgroundTask) -> str:
+    return f"({', '.join([*map(repr, task.args), *(f'{key}={value!r}' for key, value in task.kwargs.items())])})"
 
 
 def error_handler_failed(failure: TaskFailure) -> None:
@@ -54,12 +68,64 @@ def cancelled(task: Task) -> None:
     _about(logging.INFO, task, "was cancelled before it started, by BackgroundTasksMonitor.cancel()")
 
 
+def stood_for(task: Task, task_id: str) -> None:
+    _about(logging.INFO, task, "was not accepted anew: %s has the same unique key and stands for it", task_id)
+
+
 def cut_off(task: Task, reason: str) -> None:
     _about(logging.ERROR, task, "was cut off while it ran: %s", reason)
 
 
 def awaited(task: Task) -> None:
     _about(logging.WARNING, task, "is not done while the server shuts down: it is waited for, unless the server kills")
+
+
+def again(task: Task, attempt: int, wait: float, reason: str) -> None:
+    _about(logging.WARNING, task, "failed at attempt %s and runs again in %.1f seconds: %s", attempt, wait, reason)
+
+
+def dead(backend: str, task_id: str, name: str, reason: str) -> None:
+    _on_engine(logging.ERROR, backend, name, task_id, "is dead, kept with the reason: %s", reason)
+
+
+def given_back(backend: str, name: str, task_id: str, seconds: float) -> None:
+    _on_engine(
+        logging.WARNING,
+        backend,
+        name,
+        task_id,
+        "did not end within grace_period=%s seconds of the shutdown: it is cut off and given back, uncounted",
+        seconds,
+    )
+
+
+def delivery_lost(backend: str, name: str, task_id: str) -> None:
+    _on_engine(
+        logging.WARNING,
+        backend,
+        name,
+        task_id,
+        "ended after its delivery had been lost: it may have run twice, and the other run counts",
+    )
+
+
+def worker_failed(backend: str, name: str, task_id: str, error: Exception) -> None:
+    logger.error(
+        "the worker of %r failed on background task %s (%s), which is dead",
+        backend,
+        name,
+        task_id,
+        exc_info=error,
+        extra=fields(name, "BACKEND", backend),
+    )
+
+
+def engine_away(backend: str, error: Exception) -> None:
+    logger.error("the worker of %r cannot go on; it tries again until it can: %s", backend, error)
+
+
+def engine_back(backend: str) -> None:
+    logger.info("the worker of %r goes on", backend)
 
 
 def clean_up_took_too_long(name: str, seconds: float) -> None:
@@ -97,4 +163,16 @@ def _about(level: int, task: Task, what: str, *args: object) -> None:
     name, method, path = task.name, task.collection.method, task.collection.path
     logger.log(
         level, f"background task %s of %s %s {what}", name, method, path, *args, extra=fields(name, method, path)
+    )
+
+
+def _on_engine(level: int, backend: str, name: str, task_id: str, what: str, *args: object) -> None:
+    logger.log(
+        level,
+        f"background task %s (%s) of the backend %r {what}",
+        name,
+        task_id,
+        backend,
+        *args,
+        extra=fields(name, "BACKEND", backend),
     )

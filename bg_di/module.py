@@ -13,6 +13,9 @@ from ellar.reflect import reflect
 
 from bg_di import log
 from bg_di.attempts import Attempts
+from bg_di.backend import IN_PROCESS
+from bg_di.backends.in_process import InProcessBackend
+from bg_di.destinations import Destinations
 from bg_di.edge.container import EllarContainer, bind_attempt_keys
 from bg_di.edge.injector import built, injector_here
 from bg_di.edge.interceptor import wrap_interceptors_consumer
@@ -20,8 +23,10 @@ from bg_di.edge.middleware import BackgroundTasksMiddleware
 from bg_di.edge.overrides import find_overrides, restore_falsy_value
 from bg_di.edge.routes import own_routes
 from bg_di.edge.scope import bind_collection
+from bg_di.engines import Engines
 from bg_di.failure import TaskErrorHandler
 from bg_di.ledger import Ledger
+from bg_di.listed import list_tasks
 from bg_di.log import LoggingTaskErrorHandler
 from bg_di.monitor import BackgroundTasksMonitor
 from bg_di.observer import Observers
@@ -93,28 +98,40 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         root = cast(ModuleRefBase, module_ref.tree_manager.get_app_module())
         threads = Threads(options.max_threads)
         observers = Observers()
+        application = options.name or ""
+        destinations = Destinations(
+            {IN_PROCESS: InProcessBackend(), **options.backends},
+            default=options.default_backend,
+            application=application,
+            carried=options.carry,
+        )
         runner = Runner(
             threads=threads,
-            attempts=Attempts(threads, EllarContainer(root.container.injector), observers),
+            attempts=Attempts(threads, EllarContainer(root.container.injector), observers, destinations),
+            engines=Engines(destinations.engines, application),
             ledger=Ledger(options.history),
             observers=observers,
             error_handler=lambda: injector_here(root.container.injector).get(TaskErrorHandler),
             stop_on_error=options.on_error == "stop",
+            accept_timeout=options.accept_timeout,
         )
+        module_ref.add_provider(ProviderConfig(Destinations, use_value=destinations))
         module_ref.add_provider(ProviderConfig(Runner, use_value=runner))
         bind_collection(root, runner)
         if BackgroundTasksMonitor not in root.providers:
-            monitor = BackgroundTasksMonitor(runner.ledger)
+            monitor = BackgroundTasksMonitor(runner.ledger, runner.engines)
             root.add_provider(ProviderConfig(BackgroundTasksMonitor, use_value=monitor))
         bind_attempt_keys(root)
         if TaskErrorHandler not in root.providers:
-            root.add_provider(ProviderConfig(TaskErrorHandler, use_class=LoggingTaskErrorHandler))
+            handler = LoggingTaskErrorHandler(log_arguments=options.log_arguments)
+            root.add_provider(ProviderConfig(TaskErrorHandler, use_value=handler))
 
     def on_ready(self, app: App) -> None:
         """Put the outermost frame and the interceptor around the application, once everything else is in place."""
         own = app.injector.get_module(type(self))
         assert own is not None, "Ellar calls this for modules of the application"
-        options, runner = own.get(Options), own.get(Runner)
+        options, runner, destinations = own.get(Options), own.get(Runner), own.get(Destinations)
+        destinations.list(list_tasks(options.tasks, runner.attempts.needs_of))
         run_inside = options.run_after == "response"
         runner.observers.watch(built(app.injector, observer) for observer in options.observers)
         modules = [cast(ModuleRefBase, data.value) for data in app.injector.tree_manager.modules.values()]
@@ -128,6 +145,9 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
             runner=runner,
             run_inside=run_inside,
             overrides=overrides,
+            destinations=destinations,
+            retry_after=options.retry_after,
+            grace_period=options.grace_period,
         )
         app.config.MIDDLEWARE = [frame, *app.config.MIDDLEWARE]
         wrap_interceptors_consumer(app)

@@ -1,5 +1,9 @@
 """What waits, what runs and what has ended, for whoever asks."""
 
+from collections.abc import Mapping
+
+from bg_di.backend import Capability, Counts
+from bg_di.engines import Engines
 from bg_di.ledger import Ledger
 from bg_di.record import State, TaskRecord
 
@@ -7,11 +11,13 @@ from bg_di.record import State, TaskRecord
 class BackgroundTasksMonitor:
     """Shows what the background tasks of an application do. Ask for it by annotation, anywhere in the application.
 
-    Its methods may be called from any thread. It carries no arguments of tasks.
+    Its methods may be called from any thread. It carries no arguments of tasks. `state` and `cancel` ask the engines
+    too, and wait for them: a few milliseconds for a file, at most its busy limit.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, engines: Engines) -> None:
         self._ledger = ledger
+        self._engines = engines
 
     def snapshot(self) -> tuple[TaskRecord, ...]:
         """What runs and waits at this moment, a request after another, in the order in which it is run."""
@@ -29,10 +35,17 @@ class BackgroundTasksMonitor:
 
         Returns:
             None if there is no such task, or it is not remembered any more.
+
+        Raises:
+            BackendUnavailable: an engine, which might know it, cannot be used at the moment.
         """
         for _, call, state, _ in self._ledger.at_work():
             if self._ledger.is_called(call, task_id):
                 return state
+        for name in self._able("listing"):
+            entry = self._engines.of(name).show(task_id)
+            if entry is not None:
+                return entry.state
         return next((record.state for record in self.history() if record.task_id == task_id), None)
 
     def cancel(self, task_id: str) -> bool:
@@ -40,8 +53,22 @@ class BackgroundTasksMonitor:
 
         Returns:
             Whether it was still waiting, and will not run now.
+
+        Raises:
+            BackendUnavailable: an engine, which might have it, cannot be used at the moment.
         """
         return any(
             self._ledger.is_called(call, task_id) and state == "waiting" and collection.cancel(call)
             for collection, call, state, _ in self._ledger.at_work()
-        )
+        ) or any(self._engines.of(name).cancel(task_id) for name in self._able("cancel"))
+
+    def counts(self) -> Mapping[str, Counts]:
+        """How much there is to do on each engine that can tell, by its name.
+
+        Raises:
+            BackendUnavailable: an engine cannot be used at the moment.
+        """
+        return {name: self._engines.of(name).counts() for name in self._able("listing")}
+
+    def _able(self, capability: Capability) -> list[str]:
+        return [name for name, backend in self._engines.backends.items() if capability in backend.capabilities]

@@ -9,7 +9,7 @@ from bg_di.plan import Plan
 from bg_di.record import State, TaskRecord
 from bg_di.steps import is_failure
 
-Event = Literal["added", "released", "dropped", "skipped", "cancelled"]
+Event = Literal["added", "released", "dropped", "skipped", "cancelled", "accepted", "refused"]
 
 
 class TaskObserver:
@@ -47,7 +47,8 @@ class TaskObserver:
         Args:
             kind: ``"added"``; ``"released"``, it runs next; or it will not run: it was ``"dropped"``, as its ``when``
                 was decided against it, ``"skipped"``, as an earlier failure ended the rest, or ``"cancelled"``, as its
-                request ended or somebody cancelled it before it started.
+                request ended or somebody cancelled it before it started. Of tasks that go to an engine: it was
+                ``"accepted"``, or ``"refused"``, or may have been either, as the reason says.
             record: as it stands now. If the task will not run, it has the reason.
         """
 

@@ -1,11 +1,15 @@
 """What can be said about background tasks when the module is declared, validated."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from types import ModuleType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from bg_di.backend import IN_PROCESS, Backend
+from bg_di.declare import declared
 from bg_di.errors import InvalidOptions
 from bg_di.observer import TaskObserver
 
@@ -14,6 +18,29 @@ def _observers(given: tuple[Any, ...]) -> tuple[Any, ...]:
     for each in given:
         if not isinstance(each, TaskObserver) and not (isinstance(each, type) and issubclass(each, TaskObserver)):
             raise ValueError(f"{each!r} is no TaskObserver: give classes that derive from it, or instances")
+    return given
+
+
+def _tasks(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    for each in given:
+        if not isinstance(each, str | ModuleType) and declared(each) is None:
+            raise ValueError(f"{each!r} is no task: give declared tasks, modules that define them, or modules' names")
+    return given
+
+
+def _backends(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name, backend in given.items():
+        if not isinstance(backend, Backend):
+            raise ValueError(f"{name!r} is {backend!r}, which is no Backend: give a SqliteBackend(...), for example")
+        if name == IN_PROCESS and not backend.runs_here:
+            raise ValueError(f"{name!r} is the name of what runs in the process: give {backend!r} another one")
+    return given
+
+
+def _carry(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    names = [each.name for each in given if isinstance(each, ContextVar)]
+    if len(names) < len(given) or len(set(names)) < len(names):
+        raise ValueError("give context variables, each with a name of its own")
     return given
 
 
@@ -27,6 +54,16 @@ class Options(BaseModel):
         max_threads: threads for sync tasks, apart from those of sync handlers; at least 1.
         observers: what hears of the tasks: `TaskObserver` classes, which the container builds, or instances.
         history: how many ended tasks `BackgroundTasksMonitor` remembers; 0 for none.
+        name: of the application on its engines, which keep its tasks apart from those of others; needed with any.
+        tasks: what workers of this application may run: declared tasks, or modules that define them, also by name.
+        backends: where tasks may run besides in the process, by names of your own.
+        default_backend: the name of the one that a task goes to if nothing else was said.
+        carry: context variables that travel to an engine with each task, by their names; their values have to be of
+            JSON's own types.
+        accept_timeout: seconds that a response waits for an engine to accept its tasks.
+        retry_after: seconds after which a client may come again, if it has not: the ``Retry-After`` of the 503.
+        grace_period: seconds that a worker's running tasks have to end when it is shut down.
+        log_arguments: whether arguments of tasks may appear in logs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -36,6 +73,24 @@ class Options(BaseModel):
     max_threads: Annotated[int, Field(ge=1)] = 40
     observers: Annotated[tuple[Any, ...], Field(strict=False), AfterValidator(_observers)] = ()
     history: Annotated[int, Field(ge=0)] = 1000
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    tasks: Annotated[tuple[Any, ...], Field(strict=False), AfterValidator(_tasks)] = ()
+    backends: Annotated[dict[str, Any], AfterValidator(_backends)] = Field(default_factory=dict)
+    default_backend: str = IN_PROCESS
+    carry: Annotated[tuple[Any, ...], Field(strict=False), AfterValidator(_carry)] = ()
+    accept_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
+    retry_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    grace_period: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    log_arguments: bool = False
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        known = {IN_PROCESS, *self.backends}
+        if self.default_backend not in known:
+            raise ValueError(f"default_backend={self.default_backend!r} is none of the backends: {_shown(known)}")
+        if self.name is None and not all(backend.runs_here for backend in self.backends.values()):
+            raise ValueError("backends beyond the process need a name=, under which they keep this application's tasks")
+        return self
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -67,7 +122,13 @@ class Options(BaseModel):
         return cls.of({**section, **override})
 
 
+def _shown(names: Iterable[str]) -> str:
+    return ", ".join(sorted(map(repr, names)))
+
+
 def _describe(error: ErrorDetails) -> str:
+    if not error["loc"]:
+        return error["msg"].removeprefix("Value error, ")
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"there is no option {key!r} (given {error['input']!r}); the options are {_allowed()}"

@@ -31,6 +31,7 @@ async def collect_background_tasks(app: App) -> AsyncGenerator[BackgroundTasks]:
 
     Raises:
         BackgroundTasksUnavailable: the application does not have the module.
+        BackgroundTasksNotAccepted: at the end, tasks could not be handed over to their engine.
     """
     module: Any = app.injector.get_module(BackgroundTasksModule)
     if module is None:
@@ -55,3 +56,6 @@ async def collect_background_tasks(app: App) -> AsyncGenerator[BackgroundTasks]:
             leave_origin(token)
             tasks.ending = True
             await tasks.drain()
+            not_accepted = await tasks.handed_over()
+        if not_accepted is not None:
+            raise not_accepted

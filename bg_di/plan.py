@@ -6,10 +6,24 @@ from datetime import UTC, datetime
 from time import time
 from typing import Any, ClassVar
 
+from bg_di.backend import Message
 from bg_di.context import TaskContext, TaskReference
 from bg_di.policy import Policy
 from bg_di.protocols import Collection
 from bg_di.record import State, TaskRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A call as it goes to an engine.
+
+    Attributes:
+        backend: the name of the engine.
+        message: what is handed over.
+    """
+
+    backend: str
+    message: Message
 
 
 @dataclass(eq=False)
@@ -25,7 +39,10 @@ class Plan:
         collection: of the request that it belongs to.
         injector: that the adding code resolves from; None if nothing is needed.
         attempt: that runs or ran last; 0 before the first.
+        delivery: how often an engine has delivered that attempt; 1 in the process.
+        outgoing: what is handed over, instead of being run here; None if it runs here.
         added_at: when it was added, in seconds since the epoch.
+        due_at: before which it was not to run; as `added_at`, if it was not delayed.
         reference: stands for it outside, where it must not keep the request alive.
     """
 
@@ -42,14 +59,18 @@ class Plan:
     limit: ClassVar[None] = None
     is_plain: ClassVar = False
     attempt: int = 0
+    delivery: int = 1
+    outgoing: Outgoing | None = None
     reference: TaskReference = field(default_factory=TaskReference)
     added_at: float = field(default_factory=time)
+    due_at: float = 0.0
 
     def context(self, attempt: int) -> TaskContext:
         return TaskContext(
             task_id=self.reference.task_id,
             name=self.name,
             attempt=attempt,
+            delivery=self.delivery,
             added_at=datetime.fromtimestamp(self.added_at, UTC),
             method=self.collection.method,
             path=self.collection.path,

@@ -1,12 +1,14 @@
 """When a task runs and how: frozen records, validated where they are written."""
 
 import math
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, Final, Literal, Self, get_args
 
+from bg_di.backend import Capability
 from bg_di.errors import InvalidOptions
 
 When = Literal["success", "failure", "always"]
@@ -21,7 +23,8 @@ class Retry:
     Attributes:
         on: which errors are worth another attempt: a type, a tuple of types, or a function of the error.
         attempts: how often it is run at most, the first time included; None without a limit.
-        timeout: seconds over all attempts, after which no other one starts; None without a limit.
+        timeout: seconds over all attempts, after which no other one starts; None without a limit. Not given: 45 in the
+            process, and no limit on an engine, which counts them from when the task was first due.
         wait_initial: seconds before the second attempt.
         wait_max: at most so many seconds before any.
         wait_jitter: up to so many seconds more, at random.
@@ -33,7 +36,7 @@ class Retry:
 
     on: RetryOn
     attempts: int | None = 10
-    timeout: Seconds | None = 45.0
+    timeout: Seconds | Literal["default"] | None = "default"
     wait_initial: Seconds = 0.1
     wait_max: Seconds = 5.0
     wait_jitter: Seconds = 1.0
@@ -46,11 +49,32 @@ class Retry:
             raise _wrong("Retry", "on", self.on, "give a type of exception, a tuple of them, or a function of an error")
         if self.attempts is not None and (type(self.attempts) is not int or self.attempts < 1):
             raise _wrong("Retry", "attempts", self.attempts, "give a number of at least 1, or None")
-        if self.timeout is not None:
+        if self.timeout is not None and self.timeout != "default":
             _positive("Retry", "timeout", self.timeout)
         for key in ("wait_initial", "wait_max", "wait_jitter"):
             _duration("Retry", key, getattr(self, key))
         _positive("Retry", "wait_exp_base", self.wait_exp_base)
+
+    def timeout_or(self, default: float | None) -> float | None:
+        """Seconds over all attempts, where `default` is how many there are if nobody said so."""
+        if self.timeout == "default":
+            return default
+        return None if self.timeout is None else seconds(self.timeout)
+
+    def is_worth(self, error: BaseException) -> bool:
+        """Whether another attempt might end otherwise."""
+        if isinstance(self.on, type | tuple):
+            return isinstance(error, self.on)
+        return isinstance(error, Exception) and bool(self.on(error))
+
+    def wait_after(self, attempt: int) -> float:
+        """Seconds from the end of an attempt, counted from 1, to the next: stamina's documented formula."""
+        jitter = random.uniform(0, seconds(self.wait_jitter))  # noqa: S311
+        try:
+            wait = seconds(self.wait_initial) * self.wait_exp_base ** (attempt - 1) + jitter
+        except OverflowError:
+            wait = math.inf
+        return min(seconds(self.wait_max), wait)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +86,12 @@ class Policy:
             whatever happened (``"always"``), also after a failing task that ends the rest.
         timeout: seconds for each attempt of an async task; None without a limit.
         retry: whether and how a failing one is run again; None: it is not.
+        backend: where it runs, by its name in the option ``backends``; None: on the ``default_backend``.
+        delay: seconds from `add_task` on, before which it does not run. Only on engines.
+        unique_key: no other task of this name with this key is accepted, while this one waits and runs and after it has
+            succeeded. Only on engines, and for one call.
+        unique_for: seconds after which the key is free again; None: a day.
+        session: a database session with whose commit the task is accepted. Only on engines, and for one call.
 
     Raises:
         InvalidOptions: a value is wrong.
@@ -70,6 +100,11 @@ class Policy:
     when: When = "success"
     timeout: Seconds | None = None
     retry: Retry | None = None
+    backend: str | None = None
+    delay: Seconds | None = None
+    unique_key: str | None = None
+    unique_for: Seconds | None = None
+    session: Any = None
 
     def __post_init__(self) -> None:
         if self.when not in get_args(When):
@@ -78,19 +113,38 @@ class Policy:
             _positive("background_task", "timeout", self.timeout)
         if not isinstance(self.retry, Retry | None):
             raise _wrong("background_task", "retry", self.retry, "give a Retry(on=...), or None")
+        for key in ("backend", "unique_key"):
+            if not isinstance(getattr(self, key), str | None):
+                raise _wrong("background_task", key, getattr(self, key), "give text, or None")
+        if self.delay is not None:
+            _duration("background_task", "delay", self.delay)
+        if self.unique_for is not None:
+            _positive("background_task", "unique_for", self.unique_for)
+            if self.unique_key is None:
+                raise _wrong("background_task", "unique_for", self.unique_for, "give the unique_key, too")
 
     @property
     def timeout_seconds(self) -> float | None:
-        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
+        return None if self.timeout is None else seconds(self.timeout)
+
+    @property
+    def needs(self) -> list[Capability]:
+        """What the backend has to be able to do."""
+        wanted: dict[Capability, Any] = {
+            "delay": self.delay,
+            "unique_key": self.unique_key,
+            "transaction": self.session,
+        }
+        return [capability for capability, value in wanted.items() if value is not None]
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """The policy that a user typed.
+        """The policy that a user declared.
 
         Raises:
-            InvalidOptions: an option is unknown or has a wrong value.
+            InvalidOptions: an option is unknown, has a wrong value, or is one call's own.
         """
-        return replace(cls(), **_known(options))
+        return replace(cls(), **_known(options, _DECLARABLE))
 
     def changed(self, options: Mapping[str, Any]) -> Self:
         """The same with other options.
@@ -98,10 +152,18 @@ class Policy:
         Raises:
             InvalidOptions: an option is unknown or has a wrong value.
         """
-        return replace(self, **_known(options))
+        return replace(self, **_known(options, _ALL))
 
 
+_ALL: Final = tuple(field.name for field in fields(Policy))
+_OF_A_CALL: Final = {"unique_key", "unique_for", "session"}
+_DECLARABLE: Final = tuple(name for name in _ALL if name not in _OF_A_CALL)
 DEFAULT: Final = Policy()
+
+
+def seconds(given: Any) -> float:
+    """A length of time as a number."""
+    return given.total_seconds() if isinstance(given, timedelta) else given
 
 
 def _tells_errors(on: Any) -> bool:
@@ -111,19 +173,20 @@ def _tells_errors(on: Any) -> bool:
     return callable(on)
 
 
-def _known(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    allowed = [field.name for field in fields(Policy)]
+def _known(options: Mapping[str, Any], allowed: Sequence[str]) -> Mapping[str, Any]:
     for key, value in options.items():
+        if key in _OF_A_CALL and key not in allowed:
+            raise InvalidOptions(f"{key!r} is one call's own (given {value!r}): say tasks.using({key}=...) where it is")
         if key not in allowed:
             raise InvalidOptions(f"there is no policy {key!r} (given {value!r}); the policies are {', '.join(allowed)}")
     return options
 
 
 def _duration(of: str, key: str, value: Any) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if type(seconds) not in {int, float} or not 0 <= seconds < math.inf:
+    number = seconds(value)
+    if type(number) not in {int, float} or not 0 <= number < math.inf:
         raise _wrong(of, key, value, "give seconds, as a number or a timedelta, that are not negative")
-    return float(seconds)
+    return float(number)
 
 
 def _positive(of: str, key: str, value: Any) -> None:

@@ -52,6 +52,15 @@ class Container(Protocol):
     def injector_here(self) -> Any:
         """The injector that the running code resolves from."""
 
+    def module_of(self, injector: Any) -> str | None:
+        """The name of the module whose injector that is, the same in every process; None for the root."""
+
+    def injector_of(self, module: str | None) -> Any:
+        """The injector of a module by its name; the root's if there is none of that name here."""
+
+    def enter(self, injector: Any) -> None:
+        """Make an injector that which the running code resolves from."""
+
     def refuse_unsatisfied(self, injector: Any, key: Any, needed_by: str) -> None:
         """Raise a `TypeError` if `key` cannot be supplied to an attempt, as far as bindings can be read."""
 

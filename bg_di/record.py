@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 NotRun = Literal["cancelled", "dropped", "skipped"]
-State = Literal["waiting", "running", "succeeded", "failed", "timed_out", NotRun]
+State = Literal["waiting", "running", "succeeded", "failed", "timed_out", "accepted", "dead", NotRun]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,8 @@ class TaskRecord:
         method, path: of the request it belongs to; the method of a WebSocket connection is ``"WEBSOCKET"``.
         state: ``"waiting"``, ``"running"``, or how it ended: ``"succeeded"``, ``"failed"``, ``"timed_out"``;
             ``"cancelled"``, by the end of its request or by somebody; ``"dropped"``, as its ``when`` was decided
-            against it; ``"skipped"``, as an earlier failure ended the rest.
+            against it; ``"skipped"``, as an earlier failure ended the rest. On an engine ``"accepted"``, where it waits
+            for a worker, for the first time or again; and ``"dead"``, kept with the reason.
         since: when it got into that state, in UTC. Plain calls are told apart no finer than they are seen from outside:
             those that wait together have the time of the first; those that ran one after another without suspending
             that of the last; and one runs since it first suspended.

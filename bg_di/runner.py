@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import Any, cast
 
 from anyio.lowlevel import checkpoint
 
 from bg_di import log
 from bg_di.attempts import Attempts
+from bg_di.backend import Accepted
 from bg_di.declare import Declaration
-from bg_di.errors import TaskTimedOut
+from bg_di.engines import Engines
+from bg_di.errors import BackgroundTasksNotAccepted, TaskTimedOut
 from bg_di.failure import TaskErrorHandler, TaskFailure
 from bg_di.ledger import Ledger
 from bg_di.observer import Event, Observers
@@ -26,10 +28,12 @@ class Runner:
     Args:
         threads: where sync tasks run.
         attempts: performs the tasks that are more than a plain call.
+        engines: take what is handed over.
         ledger: takes what goes on.
         observers: hear what goes on.
         error_handler: gives the handler that hears of failing tasks, from the container.
         stop_on_error: whether a failing task ends the rest of its request.
+        accept_timeout: seconds that engines have to accept tasks.
 
     Attributes:
         known: async functions of modules whose calls the collection runs by itself, with what they were declared as.
@@ -40,23 +44,27 @@ class Runner:
         *,
         threads: Threads,
         attempts: Attempts,
+        engines: Engines,
         ledger: Ledger,
         observers: Observers,
         error_handler: Callable[[], TaskErrorHandler],
         stop_on_error: bool,
+        accept_timeout: float,
     ) -> None:
         self.threads = threads
         self.attempts = attempts
+        self.engines = engines
         self.ledger = ledger
         self.observers = observers
         self.stop_on_error = stop_on_error
+        self.accept_timeout = accept_timeout
         self.known: dict[Callable[..., Any], Declaration | None] = {}
         self._error_handler = error_handler
 
     async def finish(self) -> None:
         """Wait for what runs when the server shuts down and has neither awaited nor cancelled it, as granian does.
 
-        It is named first: the server may kill the process instead of waiting.
+        And for what is being handed over. What runs is named first: the server may kill the process instead of waiting.
         """
         await checkpoint()  # what the server has cancelled is named as cut off
         draining = self.ledger.draining()
@@ -66,6 +74,7 @@ class Runner:
         while draining:
             await draining[0].wait()
             draining = self.ledger.draining()
+        await self.engines.finish()
 
     def added(self, call: Waiting) -> None:
         """Say that a call was added."""
@@ -89,6 +98,19 @@ class Runner:
         """Say that a call did not run to its end, and why."""
         log.cut_off(Task(call), reason)
         self.ledger.note(call, "cancelled", reason)
+
+    def accepted(self, call: Waiting, accepted: Accepted) -> None:
+        """Say that an engine has a call, or one that stands for it."""
+        if not accepted.is_new:
+            log.stood_for(Task(call), accepted.task_id)
+            cast(Plan, call[6]).reference.stand_for(accepted.task_id)
+        self.ledger.note(call, "accepted", ran=False)
+        self._tell("accepted", call, "accepted")
+
+    async def not_accepted(self, call: Waiting, error: BackgroundTasksNotAccepted, reason: str) -> None:
+        """Say that a call, among others, could not be handed over."""
+        self._tell("refused", call, "failed", reason)
+        await self.failed(call, Task(call), error)
 
     async def failed(self, call: Waiting, task: Task, error: BaseException) -> None:
         """Say that a call has failed."""

@@ -41,6 +41,7 @@ from bg_di import (
     background_task,
     collect_background_tasks,
 )
+from bg_di.engines import Engines
 from bg_di.ledger import Ledger
 from bg_di.runner import Runner
 from bg_di.task import within
@@ -787,7 +788,7 @@ async def test_services_get_it_like_anything_else() -> None:
 
 async def test_it_can_be_overridden() -> None:
     """As any binding."""
-    fake = BackgroundTasksMonitor(Ledger(0))
+    fake = BackgroundTasksMonitor(Ledger(0), Engines({}, ""))
 
     @get("/")
     async def handler(monitor: Inject[BackgroundTasksMonitor]) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import injector
@@ -58,6 +58,22 @@ class EllarContainer:
         """The injector of the current module, else the root's."""
         return injector_here(self._root)
 
+    def module_of(self, injector: EllarInjector) -> str | None:
+        """The name of the module whose injector that is, the same in every process; None for the root."""
+        return None if injector is self._root else _name_of(injector.owner)
+
+    def injector_of(self, module: str | None) -> EllarInjector:
+        """The injector of a module by its name; the root's if there is none of that name here."""
+        for node in self._root.tree_manager.modules.values():
+            if module is not None and _name_of(node.value) == module:
+                injector: EllarInjector = cast(ModuleRefBase, node.value).container.injector
+                return injector
+        return self._root
+
+    def enter(self, injector: EllarInjector) -> None:
+        """Make an injector that which the running code resolves from."""
+        _injector_context_var.set(injector)
+
     def refuse_unsatisfied(self, injector: EllarInjector, key: Any, needed_by: str) -> None:
         """Raise a `TypeError` that shows the chain, if `key` cannot be supplied to an attempt."""
         if (id(injector), key) not in self._satisfied:
@@ -67,6 +83,10 @@ class EllarContainer:
     def open(self, injector: EllarInjector, context: Callable[[], TaskContext]) -> "AttemptScope":
         """Open the scope of one attempt in the current context."""
         return AttemptScope(injector, context)
+
+
+def _name_of(module_ref: Any) -> str:
+    return f"{module_ref.module.__module__}:{module_ref.module.__qualname__}"
 
 
 class AttemptScope:

@@ -52,6 +52,8 @@ class AttachingConsumer(IInterceptorsConsumer):
                 route.failure = _reason(error)
             raise
         finally:
+            if tasks.refusal is not None:
+                route.failure = tasks.refusal
             if tasks.frame.overrides is not None:
                 tasks.frame.overrides.adopt(route, tasks)
             tasks.routes -= 1

@@ -1,18 +1,25 @@
 """The outermost frame of a request: its collection begins and ends here."""
 
 from collections import deque
+from math import ceil
 from sys import exception
-from typing import Protocol
+from typing import Protocol, cast
 
 import anyio
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.status import HTTP_503_SERVICE_UNAVAILABLE
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from bg_di.backends.worker import Worker
 from bg_di.collection import RequestBackgroundTasks
+from bg_di.destinations import Destinations
 from bg_di.drain import NOTHING
+from bg_di.edge.lifespan import WORKERS_ONLY, Lifespan
 from bg_di.edge.own_background import failed_background
+from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.runner import Runner
 from bg_di.task import Origin, enter_origin, leave_origin
 
@@ -70,6 +77,8 @@ class ConnectionTasks(RequestBackgroundTasks):
         Whoever sends a response may listen for it and cancel the sending, and with it the tasks that run there.
         If it has been told before, they do not run there.
         """
+        if self.refusal is not None:
+            return {"type": "http.disconnect"}
         receive = self._receive
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -83,6 +92,8 @@ class ConnectionTasks(RequestBackgroundTasks):
 
         An `OSError` is how a server of ASGI 2.4 says that the client has gone.
         """
+        if self.outgoing and not await self._is_accepted(message):
+            return
         try:
             send = self._send
             await send(message)
@@ -100,6 +111,27 @@ class ConnectionTasks(RequestBackgroundTasks):
                 self._answering = id(error)
             if self.waiting and not self.routes and self.is_due() and not self._told:
                 await self._drain_inside()
+
+    async def _is_accepted(self, message: Message) -> bool:
+        """Whether a message may leave: none of a response does, before what was released for engines is accepted."""
+        if self.refusal is None and message["type"] == "http.response.start":
+            handing = self.release()
+            if handing is not None and (error := await handing.decision()) is not None:
+                await self._refuse(error)
+        elif self.refusal is not None and message.get("more_body") and self._is_spec_2_4():
+            raise OSError(self.refusal)  # in the words of that version, the client has gone: a stream is to end
+        return self.refusal is None
+
+    def _is_spec_2_4(self) -> bool:
+        return tuple(map(int, self._scope["asgi"].get("spec_version", "2.0").split("."))) >= (2, 4)
+
+    async def _refuse(self, error: BackgroundTasksNotAccepted) -> None:
+        """Answer in the place of the application. For what else its route has added, that is as if it had failed."""
+        self.refusal = f"its response was refused: {error}"
+        for call in tuple(self.waiting):
+            if type(call[2]) is Origin:
+                call[2].failure = self.refusal
+        await self.frame.refuse()(cast(Scope, self._scope), self._receive, self._send)
 
     async def _drain_inside(self) -> None:
         self._drained = anyio.Event()
@@ -155,20 +187,51 @@ class BackgroundTasksMiddleware:
         runner: runs the tasks of this application.
         run_inside: whether tasks run inside the response (``run_after="response"``), where there is one.
         overrides: gives what the container binds instead, where somebody overrides the binding.
+        destinations: tell what workers may run.
+        retry_after: seconds after which a client may come again, whose tasks no engine has accepted.
+        grace_period: seconds that a worker's running tasks have to end.
     """
 
     def __init__(
-        self, app: ASGIApp, application: object, runner: Runner, run_inside: bool, overrides: Overrides | None
+        self,
+        app: ASGIApp,
+        application: object,
+        runner: Runner,
+        run_inside: bool,
+        overrides: Overrides | None,
+        destinations: Destinations,
+        retry_after: float,
+        grace_period: float,
     ) -> None:
         self.app = app
         self.application = application
         self.runner = runner
         self.run_inside = run_inside
         self.overrides = overrides
+        self._destinations = destinations
+        self._grace_period = grace_period
+        self._retry_after = str(ceil(retry_after))
+
+    def _workers(self, scope: Scope) -> list[Worker]:
+        """The workers that this process is to run: new ones, as each run of the application has its own."""
+        if not self._destinations.tasks:
+            return []
+        return [
+            Worker(self.runner, name, self._destinations.tasks, self._destinations.carried)
+            for name, backend in self.runner.engines.backends.items()
+            if backend.embedded or WORKERS_ONLY in scope
+        ]
+
+    def refuse(self) -> Response:
+        """What a client gets whose tasks no engine has accepted."""
+        body = {"detail": "Service Unavailable", "status_code": HTTP_503_SERVICE_UNAVAILABLE}
+        return JSONResponse(body, HTTP_503_SERVICE_UNAVAILABLE, {"Retry-After": self._retry_after})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" and scope["type"] != "websocket":
-            return await self.app(scope, self._receive_after_the_tasks(receive), send)
+            return await Lifespan(self.app, self.runner, self._workers(scope), self._grace_period, receive, send).run(
+                scope
+            )
         tasks = ConnectionTasks(self, scope, receive, send)
         if self.overrides is not None:
             tasks.substitute = self.overrides.substitute
@@ -179,7 +242,9 @@ class BackgroundTasksMiddleware:
                 app = self.app
                 await app(scope, tasks.receive, tasks.send)
             except Exception as error:
-                if not await tasks.reported(error):
+                if tasks.refusal is not None and isinstance(error, ClientDisconnect | OSError):
+                    pass  # that nothing more was sent
+                elif not await tasks.reported(error):
                     raise
             except BaseException as error:
                 tasks.cut_off(error)
@@ -189,16 +254,7 @@ class BackgroundTasksMiddleware:
                     self.overrides.adopt(tasks, tasks)
                 if tasks.over():
                     await tasks.drain()
+                if tasks.outgoing:
+                    await tasks.handed_over()
         finally:
             leave_origin(token)
-
-    def _receive_after_the_tasks(self, receive: Receive) -> Receive:
-        """The application hears of the shutdown when its tasks have ended: what they use is still there."""
-
-        async def received() -> Message:
-            message = await receive()
-            if message["type"] == "lifespan.shutdown":
-                await self.runner.finish()
-            return message
-
-        return received

@@ -1,0 +1,91 @@
+"""The lifespan of an application: workers start when all else has, and stop before anything does."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bg_di.backends.worker import Worker
+from bg_di.runner import Runner
+from bg_di.steps import in_words, on_asyncio
+
+# In the scope of whoever runs an application only for its workers, those included that are not embedded.
+WORKERS_ONLY: Final = "bg_di.workers_only"
+
+
+class Lifespan:
+    """One run of an application, from its start-up to its shutdown.
+
+    Args:
+        app: what is inside the outermost frame.
+        runner: of the application.
+        workers: that are to work in this process.
+        grace_period: seconds that their running deliveries have to end.
+        receive, send: what the server calls it with.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        runner: Runner,
+        workers: Sequence[Worker],
+        grace_period: float,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._app = app
+        self._runner = runner
+        self._workers = workers
+        self._grace_period = grace_period
+        self._receive = receive
+        self._send = send
+        self._failure: str | None = None
+
+    async def run(self, scope: Scope) -> None:
+        """Run the application."""
+        try:
+            await self._app(scope, self.receive, self.send)
+        finally:
+            await self._stop_workers()
+        if self._failure is not None:
+            await self._send({"type": "lifespan.startup.failed", "message": self._failure})
+
+    async def receive(self) -> Message:
+        """ASGI's ``receive``: the application hears of the shutdown when its tasks have ended.
+
+        What they use is still there so long. If the workers could not start, what has started ends in its own way,
+        before the server hears of it.
+        """
+        if self._failure is not None:
+            return {"type": "lifespan.shutdown"}
+        message = await self._receive()
+        if message["type"] == "lifespan.shutdown":
+            await self._stop_workers()
+            await self._runner.finish()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """ASGI's ``send``: the server hears that the application has started when its workers have, too."""
+        if message["type"] == "lifespan.startup.complete":
+            await self._start_workers()
+        elif message["type"].startswith("lifespan.shutdown."):
+            await self._runner.engines.close()
+        if self._failure is None:
+            await self._send(message)
+
+    async def _start_workers(self) -> None:
+        if self._runner.engines.backends and not on_asyncio():
+            self._failure = "engines of background tasks work on asyncio only: run the application on it"
+            return
+        try:
+            for worker in self._workers:
+                await worker.start()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the server is told
+            self._failure = f"a worker of background tasks could not start: {in_words(error)}"
+            await self._stop_workers()
+
+    async def _stop_workers(self) -> None:
+        workers, self._workers = self._workers, ()
+        if workers:
+            await asyncio.gather(*(worker.stop(self._grace_period) for worker in workers))

@@ -1,0 +1,67 @@
+"""The live handles of an application's engines: one for each event loop that uses them, opened when it does."""
+
+import asyncio
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+from bg_di.backend import Backend, Engine
+
+
+class Engines:
+    """The engines of one application.
+
+    A test client makes an event loop for each request, and closes it without a word: what was opened there is given
+    back when the next one opens something.
+
+    Args:
+        backends: that tasks are handed over to, by name.
+        application: under whose name they keep tasks.
+
+    Attributes:
+        under_way: what is being handed over. Kept here, as nobody else may be left that waits for it.
+    """
+
+    def __init__(self, backends: Mapping[str, Backend], application: str) -> None:
+        self.backends = backends
+        self.under_way: set[asyncio.Task[Any]] = set()
+        self._application = application
+        self._open: dict[asyncio.AbstractEventLoop | None, dict[str, Engine]] = {}
+        self._opening = Lock()
+
+    def of(self, name: str) -> Engine:
+        """The engine of that name, in the running event loop; in a thread without one, whichever is open."""
+        loop = _running_loop()
+        with self._opening:
+            engines = self._opened(loop)
+            if name not in engines:
+                engines[name] = self.backends[name].open(self._application)
+            return engines[name]
+
+    async def finish(self) -> None:
+        """Wait until nothing is being handed over in the running event loop."""
+        loop = _running_loop()
+        while pending := {task for task in self.under_way if task.get_loop() is loop}:
+            await asyncio.wait(pending)
+
+    async def close(self) -> None:
+        """Close what the running event loop has opened."""
+        with self._opening:
+            engines = self._open.pop(_running_loop(), {})
+        for engine in engines.values():
+            await engine.close()
+
+    def _opened(self, loop: asyncio.AbstractEventLoop | None) -> dict[str, Engine]:
+        for closed in [known for known in self._open if known is not None and known.is_closed()]:
+            for engine in self._open.pop(closed).values():
+                engine.abandon()
+        if loop is None:
+            return next(iter(self._open.values())) if self._open else self._open.setdefault(None, {})
+        return self._open.setdefault(loop, {})
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

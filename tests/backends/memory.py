@@ -1,0 +1,240 @@
+"""A backend that a team might write: it keeps tasks in the memory of the process, and fails when it is told to."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from bg_di.backend import Accepted, Backend, Capability, Consumer, Delivery, Engine, Entry, Message, StoredState
+from bg_di.errors import BackendUnavailable
+
+
+@dataclass
+class Kept:
+    """A message, and how it stands."""
+
+    message: Message
+    state: StoredState = "accepted"
+    due_at: float = 0.0
+    attempt: int = 0
+    delivery: int = 0
+    token: int = 0
+    reason: str | None = None
+
+
+@dataclass
+class Memory:
+    """What all handles of one backend share.
+
+    Attributes:
+        asked: every batch that an engine was asked to accept.
+        answer: awaited before a batch is accepted, with its messages; what it returns for one, if not None, is its
+            outcome. What it raises is the outcome of all.
+        verdicts: awaited before a verdict on a delivery is taken.
+        opened, closed, abandoned: how many handles.
+    """
+
+    kept: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    asked: list[list[Message]] = field(default_factory=list)
+    answer: Callable[[Sequence[Message]], Any] | None = None
+    verdicts: Callable[[str, Delivery], Any] | None = None
+    told: list[tuple[str, str]] = field(default_factory=list)
+    consumers: list["MemoryConsumer"] = field(default_factory=list)
+    opened: int = 0
+    closed: int = 0
+    abandoned: int = 0
+
+    def state(self, task_id: str) -> StoredState | None:
+        return next((kept.state for (_, known), kept in self.kept.items() if known == task_id), None)
+
+    def one(self) -> Kept:
+        [kept] = self.kept.values()
+        return kept
+
+    def names(self) -> list[str]:
+        return [kept.message.name for kept in self.kept.values()]
+
+    def wake(self) -> None:
+        for consumer in self.consumers:
+            consumer.changed.set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryBackend(Backend):
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"delay", "unique_key", "cancel", "listing"})
+
+    memory: Memory = field(default_factory=Memory)
+    concurrency: int = 10
+    embedded: bool = True
+    max_deliveries: int = 5
+    max_message_bytes: int = 256 * 1024
+    unknown_after: float = 3600.0
+
+    def open(self, application: str) -> "MemoryEngine":
+        self.memory.opened += 1
+        return MemoryEngine(self, application)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimpleBackend(MemoryBackend):
+    """One that can do nothing beyond what every backend must."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+
+
+class MemoryEngine(Engine):
+    def __init__(self, backend: MemoryBackend, application: str) -> None:
+        self._backend = backend
+        self._memory = backend.memory
+        self._application = application
+
+    async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
+        memory = self._memory
+        memory.asked.append(list(messages))
+        outcomes: Sequence[Any] = [None] * len(messages)
+        if memory.answer is not None:
+            outcomes = await memory.answer(messages) or outcomes
+        return [outcome or self._keep(message) for message, outcome in zip(messages, outcomes, strict=True)]
+
+    def _keep(self, message: Message) -> Accepted:
+        stands = self._stands_for(message)
+        if stands is None:
+            self._memory.kept[self._application, message.task_id] = Kept(message, due_at=message.due_at)
+            self._memory.wake()
+        return Accepted(task_id=stands or message.task_id, is_new=stands is None)
+
+    def _stands_for(self, message: Message) -> str | None:
+        for (application, task_id), kept in self._memory.kept.items():
+            if application != self._application:
+                continue
+            same = kept.message.unique_key is not None and (
+                (kept.message.name, kept.message.unique_key) == (message.name, message.unique_key)
+                and (kept.message.unique_until or 0) > message.added_at
+                and kept.state not in {"dead", "cancelled"}
+            )
+            if task_id == message.task_id or same:
+                return task_id
+        return None
+
+    async def consume(self, names: Collection[str], *, lost: Callable[[str, str, str], None]) -> "MemoryConsumer":
+        consumer = MemoryConsumer(self._backend, self._application, names)
+        self._memory.consumers.append(consumer)
+        return consumer
+
+    async def close(self) -> None:
+        self._memory.closed += 1
+
+    def abandon(self) -> None:
+        self._memory.abandoned += 1
+
+    def cancel(self, task_id: str) -> bool:
+        kept = self._memory.kept.get((self._application, task_id))
+        if kept is None or kept.state != "accepted":
+            return False
+        kept.state = "cancelled"
+        return True
+
+    def show(self, task_id: str) -> Entry | None:
+        kept = self._memory.kept.get((self._application, task_id))
+        return None if kept is None else _entry(kept)
+
+    def entries(self, state: StoredState | None = None, *, limit: int) -> list[Entry]:
+        every = [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
+        return [_entry(kept) for kept in reversed(every) if state in {None, kept.state}][:limit]
+
+
+class MemoryConsumer(Consumer):
+    def __init__(self, backend: MemoryBackend, application: str, names: Collection[str]) -> None:
+        self._memory = backend.memory
+        self._application = application
+        self._names = set(names)
+        self._held: dict[str, Delivery] = {}
+        self.changed = asyncio.Event()
+
+    async def receive(self, slots: int) -> Sequence[Delivery]:
+        while True:
+            self.changed.clear()
+            now = time.time()
+            mine = [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
+            waiting = [kept for kept in mine if kept.state == "accepted" and kept.message.name in self._names]
+            due = [kept for kept in waiting if kept.due_at <= now and kept.message.version == 1][:slots]
+            if due:
+                return [self._claim(kept) for kept in due]
+            later = min((kept.due_at - now for kept in waiting if kept.due_at > now), default=None)
+            try:
+                async with asyncio.timeout(later):
+                    await self.changed.wait()
+            except TimeoutError:
+                pass
+
+    def _claim(self, kept: Kept) -> Delivery:
+        kept.state = "running"
+        kept.token += 1
+        kept.delivery += 1
+        message = kept.message
+        delivery = Delivery(
+            task_id=message.task_id,
+            token=kept.token,
+            name=message.name,
+            version=message.version,
+            body=message.body,
+            added_at=message.added_at,
+            due_at=kept.due_at,
+            attempt=kept.attempt,
+            delivery=kept.delivery,
+        )
+        self._held[message.task_id] = delivery
+        return delivery
+
+    async def acknowledge(self, delivery: Delivery) -> bool:
+        return await self._end("acknowledge", delivery, state="succeeded", attempt=delivery.attempt + 1)
+
+    async def reschedule(self, delivery: Delivery, *, delay: float, attempt: int, reason: str) -> bool:
+        due_at = time.time() + delay
+        return await self._end(
+            "reschedule", delivery, state="accepted", due_at=due_at, attempt=attempt, delivery=0, reason=reason
+        )
+
+    async def release(self, delivery: Delivery) -> bool:
+        return await self._end("release", delivery, state="accepted", delivery=delivery.delivery - 1)
+
+    async def bury(self, delivery: Delivery, *, attempt: int, reason: str) -> bool:
+        return await self._end("bury", delivery, state="dead", attempt=attempt, reason=reason)
+
+    async def stop(self) -> None:
+        for delivery in list(self._held.values()):
+            await self.release(delivery)
+        self._memory.consumers.remove(self)
+
+    async def _end(self, verdict: str, delivery: Delivery, **changes: Any) -> bool:
+        if self._memory.verdicts is not None:
+            await self._memory.verdicts(verdict, delivery)
+        kept = self._memory.kept[self._application, delivery.task_id]
+        if self._held.get(delivery.task_id) is not delivery or kept.token != delivery.token:
+            return False
+        del self._held[delivery.task_id]
+        self._memory.told.append((verdict, delivery.task_id))
+        for key, value in changes.items():
+            setattr(kept, key, value)
+        self._memory.wake()
+        return True
+
+
+def _entry(kept: Kept) -> Entry:
+    return Entry(
+        task_id=kept.message.task_id,
+        name=kept.message.name,
+        version=kept.message.version,
+        state=kept.state,
+        since=kept.due_at,
+        added_at=kept.message.added_at,
+        due_at=kept.due_at,
+        attempt=kept.attempt,
+        deliveries=kept.delivery,
+        owner=None,
+        lease_until=None,
+        unique_key=kept.message.unique_key,
+        unique_until=kept.message.unique_until,
+        reason=kept.reason,
+    )
