@@ -1,16 +1,14 @@
 """When a task runs and how: frozen records, validated where they are written."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, Final, Literal, Self, get_args
 
 from bg_di.errors import InvalidOptions
+from bg_di.values import Seconds, duration, is_number, positive, seconds, wrong
 
 When = Literal["success", "failure", "always"]
-Seconds = float | timedelta
 RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 
 
@@ -43,14 +41,14 @@ class Retry:
         if find_spec("stamina") is None:
             raise InvalidOptions("Retry needs stamina, which is not installed: pip install 'bg_di[retry]'")
         if not _tells_errors(self.on):
-            raise _wrong("Retry", "on", self.on, "give a type of exception, a tuple of them, or a function of an error")
-        if self.attempts is not None and (type(self.attempts) is not int or self.attempts < 1):
-            raise _wrong("Retry", "attempts", self.attempts, "give a number of at least 1, or None")
+            raise wrong("Retry", "on", self.on, "give a type of exception, a tuple of them, or a function of an error")
+        if self.attempts is not None and not is_number(self.attempts):
+            raise wrong("Retry", "attempts", self.attempts, "give a number of at least 1, or None")
         if self.timeout is not None:
-            _positive("Retry", "timeout", self.timeout)
+            positive("Retry", "timeout", self.timeout)
         for key in ("wait_initial", "wait_max", "wait_jitter"):
-            _duration("Retry", key, getattr(self, key))
-        _positive("Retry", "wait_exp_base", self.wait_exp_base)
+            duration("Retry", key, getattr(self, key))
+        positive("Retry", "wait_exp_base", self.wait_exp_base)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +71,15 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.when not in get_args(When):
-            raise _wrong("background_task", "when", self.when, f"give one of {', '.join(map(repr, get_args(When)))}")
+            raise wrong("background_task", "when", self.when, f"give one of {', '.join(map(repr, get_args(When)))}")
         if self.timeout is not None:
-            _positive("background_task", "timeout", self.timeout)
+            positive("background_task", "timeout", self.timeout)
         if not isinstance(self.retry, Retry | None):
-            raise _wrong("background_task", "retry", self.retry, "give a Retry(on=...), or None")
+            raise wrong("background_task", "retry", self.retry, "give a Retry(on=...), or None")
 
     @property
     def timeout_seconds(self) -> float | None:
-        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
+        return None if self.timeout is None else seconds(self.timeout)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -117,19 +115,3 @@ def _known(options: Mapping[str, Any]) -> Mapping[str, Any]:
         if key not in allowed:
             raise InvalidOptions(f"there is no policy {key!r} (given {value!r}); the policies are {', '.join(allowed)}")
     return options
-
-
-def _duration(of: str, key: str, value: Any) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if type(seconds) not in {int, float} or not 0 <= seconds < math.inf:
-        raise _wrong(of, key, value, "give seconds, as a number or a timedelta, that are not negative")
-    return float(seconds)
-
-
-def _positive(of: str, key: str, value: Any) -> None:
-    if not _duration(of, key, value):
-        raise _wrong(of, key, value, "give seconds, as a number or a timedelta, above zero")
-
-
-def _wrong(of: str, key: str, value: object, remedy: str) -> InvalidOptions:
-    return InvalidOptions(f"{of}({key}={value!r}): {remedy}")
