@@ -66,7 +66,7 @@ TAKE_BACK: Final = """
         reason = coalesce(reason || '; ', '') || 'delivery ' || deliveries || ' was lost: its owner ' || owner
             || CASE WHEN owner IN (SELECT value FROM json_each(:dead)) THEN ' died' ELSE ' let its lease expire' END
     WHERE application = :application AND state = 'running'
-        AND (lease_until <= :now OR owner IN (SELECT value FROM json_each(:dead)))
+        AND (lease_until <= :expired OR owner IN (SELECT value FROM json_each(:dead)))
     RETURNING seq
 """
 

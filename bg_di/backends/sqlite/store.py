@@ -91,13 +91,24 @@ class Store:
         """Who has something in hand, in all applications on the file."""
         return {owner for (owner,) in self._execute(statements.OWNERS)}
 
-    def take_back(self, *, dead: Collection[str], max_deliveries: int, now: float) -> list[Entry]:
+    def take_back(
+        self, *, dead: Collection[str], max_deliveries: int, now: float, expired: float | None = None
+    ) -> list[Entry]:
         """Take deliveries from owners that are `dead` and from those that let the lease expire.
+
+        Args:
+            expired: until when, if not until now.
 
         Returns:
             The tasks, as they stand now: accepted, or dead where that was the last of `max_deliveries`.
         """
-        return self._changed(statements.TAKE_BACK, dead=_json(dead), max_deliveries=max_deliveries, now=now)
+        return self._changed(
+            statements.TAKE_BACK,
+            dead=_json(dead),
+            max_deliveries=max_deliveries,
+            now=now,
+            expired=now if expired is None else expired,
+        )
 
     def know(self, names: Collection[str], *, version: int = 1, now: float) -> None:
         """Note that a worker lives that knows tasks of these names, up to a version."""

@@ -197,6 +197,7 @@ def test_who_renews_keeps_what_is_his_and_hears_what_is_lost(store: Store) -> No
     store.accept([message("a"), message("b")])
     first, second = claim(store, lease=10)
     assert store.renew([first], now=9, lease=10) == []
+    assert store.take_back(dead=(), max_deliveries=5, now=18, expired=9) == []
     assert [one.task_id for one in store.take_back(dead=(), max_deliveries=5, now=18)] == ["b"]
     assert store.renew([first, second], now=18, lease=10) == [second]
     assert store.take_back(dead=(), max_deliveries=5, now=27) == []
