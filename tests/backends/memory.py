@@ -117,8 +117,10 @@ class MemoryEngine(Engine):
                 return task_id
         return None
 
-    async def consume(self, names: Collection[str], *, lost: Callable[[str, str, str], None]) -> "MemoryConsumer":
-        consumer = MemoryConsumer(self._backend, self._application, names)
+    async def consume(
+        self, names: Collection[str], *, version: int = 1, lost: Callable[[str, str, str], None]
+    ) -> "MemoryConsumer":
+        consumer = MemoryConsumer(self._backend, self._application, names, version)
         self._memory.consumers.append(consumer)
         return consumer
 
@@ -145,10 +147,11 @@ class MemoryEngine(Engine):
 
 
 class MemoryConsumer(Consumer):
-    def __init__(self, backend: MemoryBackend, application: str, names: Collection[str]) -> None:
+    def __init__(self, backend: MemoryBackend, application: str, names: Collection[str], version: int) -> None:
         self._memory = backend.memory
         self._application = application
         self._names = set(names)
+        self._version = version
         self._held: dict[str, Delivery] = {}
         self.changed = asyncio.Event()
 
@@ -158,7 +161,7 @@ class MemoryConsumer(Consumer):
             now = time.time()
             mine = [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
             waiting = [kept for kept in mine if kept.state == "accepted" and kept.message.name in self._names]
-            due = [kept for kept in waiting if kept.due_at <= now and kept.message.version == 1][:slots]
+            due = [kept for kept in waiting if kept.due_at <= now and kept.message.version <= self._version][:slots]
             if due:
                 return [self._claim(kept) for kept in due]
             later = min((kept.due_at - now for kept in waiting if kept.due_at > now), default=None)
@@ -207,7 +210,7 @@ class MemoryConsumer(Consumer):
             await self.release(delivery)
         self._memory.consumers.remove(self)
 
-    async def _end(self, verdict: str, delivery: Delivery, **changes: Any) -> bool:
+    async def _end(self, verdict: str, delivery: Delivery, /, **changes: Any) -> bool:
         if self._memory.verdicts is not None:
             await self._memory.verdicts(verdict, delivery)
         kept = self._memory.kept[self._application, delivery.task_id]
