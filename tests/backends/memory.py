@@ -207,7 +207,7 @@ class MemoryConsumer(Consumer):
             await self.release(delivery)
         self._memory.consumers.remove(self)
 
-    async def _end(self, verdict: str, delivery: Delivery, **changes: Any) -> bool:
+    async def _end(self, verdict: str, delivery: Delivery, /, **changes: Any) -> bool:
         if self._memory.verdicts is not None:
             await self._memory.verdicts(verdict, delivery)
         kept = self._memory.kept[self._application, delivery.task_id]
