@@ -72,6 +72,10 @@ def stood_for(task: Task, task_id: str) -> None:
     _about(logging.INFO, task, "was not accepted anew: %s has the same unique key and stands for it", task_id)
 
 
+def undecided(task: Task, task_id: str, reason: str) -> None:
+    _about(logging.ERROR, task, "(%s): %s", task_id, reason)
+
+
 def cut_off(task: Task, reason: str) -> None:
     _about(logging.ERROR, task, "was cut off while it ran: %s", reason)
 
