@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
+from bg_di import log
 from bg_di.backend import Backend, Engine
 
 
@@ -49,8 +50,11 @@ class Engines:
         with self._opening:
             engines = self._open.pop(_running_loop(), {})
             self._abandon(None)
-        for engine in engines.values():
-            await engine.close()
+        for name, engine in engines.items():
+            try:
+                await engine.close()
+            except Exception as error:  # noqa: BLE001  # the others are to be closed, and the application to end
+                log.engine_not_closed(name, error)
 
     def _opened(self, loop: asyncio.AbstractEventLoop | None) -> dict[str, Engine]:
         for closed in [known for known in self._open if known is not None and known.is_closed()]:
