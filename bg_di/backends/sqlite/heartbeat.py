@@ -117,7 +117,10 @@ class Heartbeat:
         gone = dead(self._path, store.owners() - {self._owner.name})
         # The living have had the time to renew.
         expired = now if self._leases.lasts(self._terms.lease / 3, now) else 0.0
-        return store.take_back(dead=gone, max_deliveries=self._terms.max_deliveries, now=now, expired=expired)
+        taken = store.take_back(dead=gone, max_deliveries=self._terms.max_deliveries, now=now, expired=expired)
+        if gone and taken:
+            self._tidying.is_due_again()  # nothing is left for which the files of the dead are needed
+        return taken
 
     def _bury_unknown(self, store: Store, now: float) -> Sequence[Entry]:
         if not self._names.lasts(self._terms.unknown_after, now):
