@@ -143,5 +143,5 @@ async def test_a_worker_that_has_stopped_is_forgotten(engine: SqliteEngine) -> N
         consumer = await engine.consume([NAME], lost=ignore)
         await consumer.stop()
         await consumer.stop()
-    assert engine._consumers == [consumer]
+    assert len(engine._consumers) == 1
     assert engine._thread._repeated == []

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from bg_di.backend import Delivery, Entry
-from bg_di.backends.sqlite import heartbeat, pulse
+from bg_di.backends.sqlite import heartbeat, pulse, rhythm
 from bg_di.backends.sqlite.file import Operation, TaskFile
 from bg_di.backends.sqlite.heartbeat import Heartbeat, Knowledge
 from bg_di.backends.sqlite.in_hand import InHand, Receipt
@@ -113,8 +113,8 @@ def stage(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     with closing(asyncio.new_event_loop()) as loop:
         stage = Stage(path, loop)
         clock = SimpleNamespace(time=lambda: stage.now, monotonic=lambda: stage.now)
-        monkeypatch.setattr(heartbeat, "time", clock)
-        monkeypatch.setattr(pulse, "time", clock)
+        for module in (heartbeat, pulse, rhythm):
+            monkeypatch.setattr(module, "time", clock)
         stage.start()
         yield stage
         assert stage.ears.failure is None
@@ -143,6 +143,19 @@ def test_a_beat_that_finds_nothing_to_do_writes_nothing(stage: Stage, path: Path
         assert connection.execute("PRAGMA data_version").fetchone() == (before,)
         stage.beat(after=1)
         assert connection.execute("PRAGMA data_version").fetchone() != (before,)
+
+
+def test_an_idle_beat_waits_for_nobody_who_writes(stage: Stage, path: Path) -> None:
+    """It has nothing to write. When it has, it says that it could not, until it can."""
+    stage.beat()
+    with closing(connect(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        stage.beat(after=1)
+        assert stage.ears.failure is None
+        stage.beat(after=60)
+        stage.beat(after=1)
+        assert isinstance(stage.ears.failure, BackendUnavailable)
+    stage.beat(after=1)
 
 
 def test_a_lease_is_renewed_before_it_ends(stage: Stage) -> None:
@@ -237,7 +250,7 @@ def test_what_the_living_let_expire_is_taken_when_they_had_the_time_to_renew_it(
     stage.accept("a")
     stage.claim(other)
     stage.beat(after=61)
-    stage.beats(10)
+    stage.beats(20)
     assert stage.show("a").state == "running"
     stage.beats(10)
     assert (stage.show("a").state, stage.show("a").deliveries) == ("accepted", 1)

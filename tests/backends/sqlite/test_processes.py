@@ -2,11 +2,12 @@
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from bg_di.backends.sqlite import SqliteBackend
@@ -48,6 +49,16 @@ class Worker:
         """Its next line; the event loop goes on."""
         return await asyncio.to_thread(self.says)
 
+    def stop(self, path: Path) -> None:
+        """Stop it where it holds up nobody: in the midst of writing it would, until it goes on."""
+        with closing(sqlite3.connect(path, timeout=0.1, isolation_level=None)) as connection:
+            while True:
+                self.popen.send_signal(signal.SIGSTOP)
+                with suppress(sqlite3.OperationalError):
+                    connection.execute("BEGIN IMMEDIATE")
+                    return
+                self.popen.send_signal(signal.SIGCONT)
+
     def go(self) -> None:
         assert self.popen.stdin is not None
         self.popen.stdin.write("\n")
@@ -88,7 +99,7 @@ async def test_a_worker_that_was_stopped_past_its_lease_is_not_heard(path: Path)
     await engine.accept([message("a")])
     with worker(path, SHORT) as stopped:
         assert [await stopped.will_say(), await stopped.will_say()] == ["ready", "a 1"]
-        stopped.popen.send_signal(signal.SIGSTOP)
+        stopped.stop(path)
         consumer = await engine.consume([NAME], lost=print)
         (delivery,) = await consumer.receive(1)
         assert (delivery.task_id, delivery.delivery) == ("a", 2)

@@ -205,16 +205,21 @@ def test_what_is_repeated_is_done_without_being_asked(thread: DatabaseThread) ->
 def test_whether_others_have_written_is_known_without_writing(path: Path) -> None:
     """What it has written itself does not count; a file that is not there has to be opened."""
     file = TaskFile(str(path), "shop", busy_timeout=1)
-    assert file.version() is None
+
+    def version() -> int | None:
+        return file.look(Store.version)
+
+    assert version() is None
     file.execute([Operation(accept(message("a")))])
-    before = file.version()
+    before = version()
     file.execute([Operation(accept(message("b")))])
-    assert file.version() == before is not None
+    assert version() == before is not None
     with closing(connect(path)) as connection:
         Store(connection, "shop").accept([message("c")])
-    assert file.version() not in {before, None}
+    assert version() not in {before, None}
+    assert file.look(lambda store: store._connection.execute("SELECT * FROM nowhere")) is None
     path.rename(path.with_suffix(".moved"))
-    assert file.version() is None
+    assert version() is None
     file.close()
 
 
