@@ -6,6 +6,7 @@ from sys import exception
 from typing import Protocol, cast
 
 import anyio
+import anyio.lowlevel
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
@@ -118,8 +119,11 @@ class ConnectionTasks(RequestBackgroundTasks):
             handing = self.release()
             if handing is not None and (error := await handing.decision()) is not None:
                 await self._refuse(error)
-        elif self.refusal is not None and message.get("more_body") and self._is_spec_2_4():
-            raise OSError(self.refusal)  # in the words of that version, the client has gone: a stream is to end
+        elif self.refusal is not None and message.get("more_body"):
+            if self._is_spec_2_4():
+                raise OSError(self.refusal)  # in the words of that version, the client has gone: a stream is to end
+            # Nothing else may make a stream wait now, and somebody has to hear that the client has gone.
+            await anyio.lowlevel.checkpoint()
         return self.refusal is None
 
     def _is_spec_2_4(self) -> bool:

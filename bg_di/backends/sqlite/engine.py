@@ -30,12 +30,9 @@ class SqliteEngine(Engine):
         It is done also if whoever waits for it is cancelled.
         """
         try:
-            accepted = await self._thread.run(partial(Store.accept, messages=messages))
+            return await self._thread.run(partial(Store.accept, messages=messages), then=self._say_more)
         except BackendUnavailable as error:
             return [copy(error) for _ in messages]
-        if any(each.is_new for each in accepted):
-            self._ring()
-        return accepted
 
     async def consume(self, names: Collection[str], *, version: int = 1, lost: Lost) -> SqliteConsumer:
         """Begin to work for the application.
@@ -99,6 +96,11 @@ class SqliteEngine(Engine):
         while some := self._thread.call(step):
             pruned += some
         return pruned
+
+    def _say_more(self, accepted: Sequence[Accepted]) -> None:
+        # In the thread, as whoever has waited for it may have given up.
+        if any(each.is_new for each in accepted):
+            self._ring()
 
     def _ring(self) -> None:
         for consumer in self._consumers:
