@@ -10,7 +10,7 @@ from typing import Any
 
 from ellar.app import App, AppFactory
 from ellar.common import IApplicationShutdown, IApplicationStartup, Inject, Module, ModuleRouter
-from ellar.core import ModuleBase
+from ellar.core import ModuleBase, mount
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -165,9 +165,7 @@ app = Ended(create("shop"))
 
 def mounted() -> ASGIApp:
     """In an application that knows nothing of it, and so runs no lifespan of it."""
-    outer = AppFactory.create_app()
-    outer.mount("/inner", app)  # type: ignore[no-untyped-call]
-    return outer
+    return AppFactory.create_app(routers=[mount("/inner", app)])
 
 
 def several() -> ASGIApp:

@@ -136,7 +136,7 @@ class Server:
         """Start it where it cannot work, and wait until it has ended by itself; return what it has printed."""
         self._start()
         try:
-            assert self.process.wait(PATIENCE) != 0, self.output
+            assert self.ends_within(PATIENCE), self.output
         finally:
             self._kill()
         return self.output

@@ -52,4 +52,5 @@ def explained(path: str) -> Generator[None]:
     except sqlite3.Error as error:
         raise BackendUnavailable(path, why(error)) from error
     except OSError as error:
-        raise BackendUnavailable(path, f"cannot be made or opened: {error.strerror}") from error
+        remedy = "its folder must exist and have space, and this process may write to it"
+        raise BackendUnavailable(path, f"cannot be made or opened: {error.strerror}; {remedy}") from error

@@ -144,7 +144,10 @@ def test_a_file_that_cannot_be_opened_is_opened_as_soon_as_it_can(tmp_path: Path
     path = tmp_path / "late" / "tasks.db"
     thread = DatabaseThread(str(path), "shop")
     error = refused(thread)
-    assert str(error) == f"{path} cannot be made or opened: No such file or directory"
+    assert str(error) == (
+        f"{path} cannot be made or opened: No such file or directory; its folder must exist and have space, and this "
+        "process may write to it"
+    )
     path.parent.mkdir()
     accept(thread, "a")
     assert kept(thread) == ["a"]
