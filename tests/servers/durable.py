@@ -184,7 +184,8 @@ def several() -> ASGIApp:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await _live(list(applications.values()), scope, receive, send)
+            await _live(list(applications.values()), scope, receive, send)
+            return
         _, application, *rest = scope["path"].split("/")
         await applications[application]({**scope, "path": "/".join(["", *rest])}, receive, send)
 

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from bg_di.backend import Engine
 from bg_di.backends.sqlite import SqliteBackend
+from tests.servers.stage import PATIENCE
 
 SETTINGS = "DURABLE_SETTINGS"
 
@@ -47,6 +49,15 @@ def states(path: Path, application: str = "shop") -> dict[str, str]:
     """How each task stands, by its id."""
     with opened(path, application) as engine:
         return {entry.task_id: entry.state for entry in engine.entries(limit=10_000)}
+
+
+def wait_until_done(path: Path) -> None:
+    """Wait until nothing waits or runs."""
+    with opened(path) as engine:
+        until = time.monotonic() + PATIENCE
+        while (counts := engine.counts()).waiting or counts.running:
+            assert time.monotonic() < until, counts
+            time.sleep(0.02)
 
 
 def patient(path: Path) -> Path:

@@ -176,9 +176,9 @@ class Server:
         """Whether anything else that it has printed so far contains that."""
         return any(text in line for line in list(self._lines) if not line.startswith(_RECORD))
 
-    def wait_until_it_says(self, text: str) -> None:
-        """Wait until it has printed that."""
-        self._wait_for(lambda: text in self.output, repr(text))
+    def wait_until_it_says(self, text: str, times: int = 1) -> None:
+        """Wait until it has printed that so often."""
+        self._wait_for(lambda: self.output.count(text) >= times, repr(text))
 
     def wait_for_records(self, path: str, count: int = 1) -> list[Record]:
         """Wait until so much has been logged about a request."""

@@ -12,7 +12,7 @@ from tests.servers.process import Record, Server
 from tests.servers.stage import PATIENCE, Stage
 
 APP = "tests.servers.durable:app"
-REQUESTS = 300
+REQUESTS = 200
 
 
 def test_four_processes_of_a_server_share_the_work(tmp_path: Path) -> None:
@@ -53,15 +53,18 @@ def test_what_an_application_does_not_run_itself_a_worker_runs(tmp_path: Path, w
         "it only serves": (APP, [], "", {"embedded": False}),
     }[why]
     environment = settings(path, backend=backend)
-    with Stage() as stage, Server("uvicorn-h11", app, *options, environment=environment) as server:
-        with server.connect() as connection:
-            assert connection.get(f"{prefix}/{stage.name}/say/ran").status == 200
-            assert list(states(path).values()) == ["accepted"]
-            assert stage.heard == ["handler"]
-            with Server("worker", APP, environment=environment):
-                stage.wait_for("ran")
-                assert connection.get(f"{prefix}/{stage.name}/say/another").status == 200
-                stage.wait_for("another")
+    with (
+        Stage() as stage,
+        Server("uvicorn-h11", app, *options, environment=environment) as server,
+        server.connect() as connection,
+    ):
+        assert connection.get(f"{prefix}/{stage.name}/say/ran").status == 200
+        assert list(states(path).values()) == ["accepted"]
+        assert stage.heard == ["handler"]
+        with Server("worker", APP, environment=environment):
+            stage.wait_for("ran")
+            assert connection.get(f"{prefix}/{stage.name}/say/another").status == 200
+            stage.wait_for("another")
     assert list(states(path).values()) == ["succeeded"] * 2
 
 

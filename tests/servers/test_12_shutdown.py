@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.servers.files import locked, patient, settings, states
-from tests.servers.process import ON_ASYNCIO, Server
+from tests.servers.process import Server
 from tests.servers.stage import Stage
 
 APP = "tests.servers.durable:app"
-KIND = pytest.mark.parametrize("kind", ON_ASYNCIO)
+KIND = pytest.mark.parametrize("kind", ["uvicorn-h11", "hypercorn", "granian"])
 # Those that cancel the requests that exceed their limit, so that nobody waits for their hand-over but we.
 CANCELLING = pytest.mark.parametrize("kind", ["uvicorn-h11", "hypercorn"])
 

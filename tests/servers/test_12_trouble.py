@@ -3,16 +3,19 @@
 import json
 import resource
 import sqlite3
+import time
+from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from tests.servers.connection import Connection
-from tests.servers.files import settings, states
+from tests.servers.files import settings, states, wait_until_done
 from tests.servers.process import ON_ASYNCIO, Server
-from tests.servers.stage import Stage
+from tests.servers.stage import PATIENCE, Stage
 
 APP = "tests.servers.durable:app"
 
@@ -32,10 +35,6 @@ def damaged(path: Path) -> None:
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
 
 
-def no_database(path: Path) -> None:
-    path.write_bytes(b"a letter to somebody " * 1000)
-
-
 def folder(path: Path) -> None:
     path.mkdir()
 
@@ -48,7 +47,6 @@ def no_folder(path: Path) -> None:
 TROUBLE: dict[str, tuple[Callable[[Path], None], str]] = {
     "later": (later, "has schema version 99, and this bg_di knows up to 1: update bg_di"),
     "damaged": (damaged, "is damaged: put a backup in its place, or move it away with its -wal and -shm"),
-    "no database": (no_database, "is no SQLite database, or its beginning is damaged"),
     "folder": (folder, "is a folder: give the path of a file in it"),
     "no folder": (no_folder, "cannot be made or opened: No such file or directory; its folder must exist"),
 }
@@ -91,6 +89,7 @@ def test_a_file_that_is_moved_away_is_missed_and_work_goes_on_when_it_is_back(tm
         with server.connect() as connection:
             accepted(connection, f"/{stage.name}/say/before")
             stage.wait_for("before")
+            wait_until_done(path)
             path.rename(away)
             for _ in range(3):
                 assert connection.get(f"/{stage.name}/say/meanwhile").status == 503
@@ -112,20 +111,40 @@ def test_a_file_that_is_moved_away_is_missed_and_work_goes_on_when_it_is_back(tm
 
 
 def test_a_file_that_is_deleted_is_missed_and_an_empty_one_takes_its_place(tmp_path: Path) -> None:
-    """Whoever has made it, with its own log or without."""
+    """In all processes: whichever opens the new one first, none takes the log of the other for its own."""
     path = tmp_path / "tasks.db"
-    with Stage() as stage, Server("uvicorn-h11", APP, environment=settings(path)) as server:
-        with server.connect() as connection:
+    names = [str(number) for number in range(60)]
+    with (
+        Stage() as stage,
+        Server("uvicorn-h11", APP, "--workers=3", environment=settings(path, backend={"busy_timeout": 2})) as server,
+        ExitStack() as stack,
+    ):
+        server.wait_until_it_says("Application startup complete", times=3)
+        connections = [stack.enter_context(server.connect()) for _ in range(6)]
+        for connection in connections:
             accepted(connection, f"/{stage.name}/say/before")
-            stage.wait_for("before")
-            path.unlink()
-            assert connection.get(f"/{stage.name}/say/meanwhile").status == 503
-            path.touch(0o600)
-            accepted(connection, f"/{stage.name}/say/after")
-            stage.wait_for("after")
+        stage.wait_for(*["before"] * len(connections))
+        wait_until_done(path)
+        path.unlink()
+        assert {connection.get(f"/{stage.name}/say/meanwhile").status for connection in connections} == {503}
+        path.touch(0o600)
+        for connection in connections:
+            while connection.get(f"/{stage.name}/nothing/-").status == 503:
+                time.sleep(0.05)
+        kept = {
+            accepted(connection, f"/{stage.name}/say/{name}")
+            for name, connection in zip(names, cycle(connections), strict=False)
+        }
+        stage.wait_for(*names)
         server.terminate()
-        server.wait()
-    assert list(states(path).values()) == ["succeeded"]
+        assert server.ends_within(PATIENCE)
+        ran = {"before": len(connections), **dict.fromkeys(names, 1)}
+        assert Counter(cue for cue in stage.heard if cue != "handler") == ran
+        assert "disk I/O error" not in server.output
+        assert "delivery had been lost" not in server.output
+    after = states(path)
+    assert kept <= after.keys()
+    assert set(after.values()) == {"succeeded"}
 
 
 def test_a_full_disk_refuses_and_keeps_and_work_goes_on_when_there_is_room(tmp_path: Path) -> None:

@@ -5,14 +5,19 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from functools import partial
+from typing import Final
 
 from bg_di.backend import Accepted, Counts, Engine, Entry, Message, StoredState
 from bg_di.backends.sqlite.consumer import Lost, SqliteConsumer
+from bg_di.backends.sqlite.file import TaskFile
 from bg_di.backends.sqlite.heartbeat import Knowledge
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.terms import Terms
 from bg_di.backends.sqlite.thread import DatabaseThread
 from bg_di.errors import BackendUnavailable
+
+# Seconds between two looks whether the file is still in its place.
+_WATCH: Final = 1.0
 
 
 class SqliteEngine(Engine):
@@ -22,6 +27,7 @@ class SqliteEngine(Engine):
         self._path = os.path.abspath(path)  # the process may change its folder
         self._terms = terms
         self._thread = DatabaseThread(self._path, application, busy_timeout=terms.busy_timeout)
+        self._thread.every(_WATCH, TaskFile.watch)
         self._consumers: list[SqliteConsumer] = []
 
     async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:

@@ -71,7 +71,8 @@ class Heartbeat:
         self._renewal = Turn(terms.lease / 3)
         self._telling = Turn(terms.unknown_after / 4)
         self._tidying = Turn(min(_RARELY, terms.keep))
-        self._burying = Turn(min(_RARELY, terms.unknown_after / 8))
+        # Due at each beat where beats are as rare as that: to miss one would be the gap that its watch knows.
+        self._burying = Turn(min(_RARELY, terms.unknown_after / 16))
         self._chores = (self._telling, self._tidying, self._burying)
         self._leases = Watch(terms.lease / 3)
         self._names = Watch(terms.unknown_after / 4)
