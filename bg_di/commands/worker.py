@@ -24,10 +24,18 @@ def work(application: Application, arguments: Namespace) -> int:
             "the application lists no tasks, so that a worker would run none: name them by "
             "BackgroundTasksModule.setup(tasks=[...])"
         )
-    if not log.logger.hasHandlers():
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _log_to_stderr()
     asyncio.run(_work(application, names))
     return DONE
+
+
+def _log_to_stderr() -> None:
+    """Show our own lines, if nobody has said where they go; Ellar shows its own."""
+    if not log.logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        log.logger.addHandler(handler)
+        log.logger.setLevel(logging.INFO)
 
 
 async def _work(application: Application, names: Sequence[str]) -> None:
@@ -35,12 +43,12 @@ async def _work(application: Application, names: Sequence[str]) -> None:
     loop = asyncio.get_running_loop()
 
     def end(given: signal.Signals) -> None:
-        log.worker_ends(given.name)
-        told_to_end.set()
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
             # The next one ends the process at once. For what runs that is as if it had been killed.
             signal.signal(each, signal.SIG_DFL)
+        told_to_end.set()
+        log.worker_ends(given.name)
 
     for each in _SIGNALS:
         loop.add_signal_handler(each, end, each)
