@@ -25,8 +25,7 @@ def work(application: Application, arguments: Namespace) -> int:
             "BackgroundTasksModule.setup(tasks=[...])"
         )
     _log_to_stderr()
-    asyncio.run(_work(application, names))
-    return DONE
+    return asyncio.run(_work(application, names))
 
 
 def _log_to_stderr() -> None:
@@ -38,7 +37,7 @@ def _log_to_stderr() -> None:
         log.logger.setLevel(logging.INFO)
 
 
-async def _work(application: Application, names: Sequence[str]) -> None:
+async def _work(application: Application, names: Sequence[str]) -> int:
     told_to_end = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -56,3 +55,4 @@ async def _work(application: Application, names: Sequence[str]) -> None:
         log.worker_works(names, len(application.tasks))
         await told_to_end.wait()
     log.worker_ended()
+    return DONE
