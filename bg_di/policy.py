@@ -68,7 +68,8 @@ class Retry:
 
     def wait_after(self, attempt: int) -> float:
         """Seconds from the end of an attempt, counted from 1, to the next: stamina's documented formula."""
-        jitter = random.uniform(0, seconds(self.wait_jitter))  # noqa: S311
+        most = seconds(self.wait_jitter)
+        jitter = random.uniform(0, most) if most else 0  # noqa: S311
         try:
             wait = seconds(self.wait_initial) * self.wait_exp_base ** (attempt - 1) + jitter
         except OverflowError:

@@ -201,7 +201,7 @@ class SqliteConsumer(Consumer):
         store.release_all(self._owner.name, now=time.time())
 
     def _poll(self, file: TaskFile) -> None:
-        before, self._version = self._version, file.version()
+        before, self._version = self._version, file.look(Store.version)
         if self._version is None or self._version != before:
             self.hear_of_more()
 
