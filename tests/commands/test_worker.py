@@ -94,7 +94,7 @@ def test_what_runs_longer_goes_back_uncounted(file: Path) -> None:
         assert stage.heard == ["start-up", "running", "shutdown"]
     entry = one(file)
     assert (entry.state, entry.attempt, entry.deliveries) == ("accepted", 0, 0)
-    assert f"background task greet ({entry.task_id}) of the backend 'durable' did not end" in command.output
+    assert f"background task greet ({entry.task_id}) of the backend 'durable' was cut off" in command.output
 
 
 @SIGNALS
