@@ -7,12 +7,10 @@ from typing import Any
 
 import anyio
 import pytest
-from ellar.app import App
 from ellar.common import get
-from starlette.types import Message
 
 from bg_di import BackgroundTasks, BackgroundTasksMonitor, collect_background_tasks
-from tests.handing_over import ON_ASYNCIO, REFUSED, RUN_AFTER, Engines, Gate, bill, hangs, send
+from tests.handing_over import ON_ASYNCIO, REFUSED, RUN_AFTER, Engines, Gate, bill, hangs, run_once, send
 from tests.harness import Client, Log, application, request
 
 
@@ -30,25 +28,6 @@ async def until(is_so: Callable[[], bool]) -> None:
     with anyio.fail_after(5):
         while not is_so():
             await anyio.lowlevel.checkpoint()
-
-
-async def shut_down(app: App, *, before: Any = None) -> None:
-    """Start the application and shut it down, awaiting `before` in between."""
-    messages: list[Message] = [{"type": "lifespan.startup"}]
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        if messages:
-            return messages.pop()
-        if before is not None:
-            await before()
-        return {"type": "lifespan.shutdown"}
-
-    async def send_(message: Message) -> None:
-        sent.append(message)
-
-    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send_)
-    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 @ON_ASYNCIO
@@ -115,7 +94,7 @@ async def test_shutdown_awaits_it(outcome: Any) -> None:
             group.cancel_scope.cancel()
         asyncio.get_running_loop().call_soon(gate.opened.set)
 
-    await shut_down(app, before=cancelled_request)
+    await run_once(app, before=cancelled_request)
     assert (engines.sent(), len(engines.failures)) == ((["send"], 0) if outcome is None else ([], 1))
     assert (engines.memory.opened, engines.memory.closed, engines.memory.abandoned) == (1, 1, 0)
 
@@ -192,5 +171,5 @@ async def test_a_late_answer_is_not_heard() -> None:
     engines = Engines()
     engines.memory.answer = hangs
     app = engines.application(adding((send, "a")), options={"accept_timeout": 0.01})
-    await shut_down(app, before=lambda: request(app, "/"))
+    await run_once(app, before=lambda: request(app, "/"))
     assert [failure.name for failure in engines.failures] == ["send"]

@@ -82,7 +82,7 @@ async def test_wherever_the_task_was_added(path: str, around: str) -> None:
     assert is_refused(client) if tasks else client.status == status
     assert client.error is None or path == "/breaks"
     named = [failure for failure in engines.failures if failure.name == "send"]
-    assert sorted(failure.task.args[0] for failure in named) == sorted(tasks)
+    assert sorted(str(failure.task.args[0]) for failure in named) == sorted(tasks)
     assert {str(failure.error).count("has not answered within accept_timeout=0.01") for failure in named} <= {1}
     for failure in named:
         assert len(why(failure.error).unknown) == len(tasks)
@@ -364,11 +364,15 @@ async def test_a_block_outside_of_requests_raises(log: Log) -> None:
     engines.memory.answer = answers(REFUSED)
     app = engines.application()
     ran: list[str] = []
-    with pytest.raises(BackgroundTasksNotAccepted) as caught:
+
+    async def block() -> None:
         async with collect_background_tasks(app) as tasks:
             tasks.add_task(send, "a")
             tasks.add_task(ran.append, "here")
             tasks.add_task(send, "b")
+
+    with pytest.raises(BackgroundTasksNotAccepted) as caught:
+        await block()
     assert ([record.path for record in caught.value.refused], ran) == (["outside", "outside"], ["here"])
     assert len(engines.failures) == 2
 
@@ -377,11 +381,15 @@ async def test_a_block_that_fails_raises_its_own_error() -> None:
     """What it added is dropped; what waits for its failure is handed over, and named if that is refused."""
     engines = Engines()
     engines.memory.answer = answers(REFUSED)
-    with pytest.raises(ZeroDivisionError):
+
+    async def block() -> None:
         async with collect_background_tasks(engines.application()) as tasks:
             tasks.add_task(send, "dropped")
             tasks.using(when="failure").add_task(send, "failure")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await block()
     assert [failure.task.args for failure in engines.failures] == [("failure",)]
 
 
