@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from bg_di.backend import Accepted, Backend, Capability, Consumer, Delivery, Engine, Entry, Message, StoredState
+from bg_di.backend import Accepted, Backend, Capability, Consumer, Counts, Delivery, Engine, Entry, Message, StoredState
 from bg_di.errors import BackendUnavailable
 
 
@@ -178,6 +178,14 @@ class MemoryEngine(Engine):
     def entries(self, state: StoredState | None = None, *, limit: int) -> list[Entry]:
         every = [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
         return [_entry(kept) for kept in reversed(every) if state in {None, kept.state}][:limit]
+
+    def counts(self) -> Counts:
+        states = [
+            kept.state for (application, _), kept in self._memory.kept.items() if application == self._application
+        ]
+        return Counts(
+            waiting=states.count("accepted"), running=states.count("running"), dead=states.count("dead"), oldest=0.0
+        )
 
 
 class MemoryConsumer(Consumer):
