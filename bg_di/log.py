@@ -135,6 +135,10 @@ def worker_ends(signal: str) -> None:
     logger.info("the worker ends, as it got %s: it takes no more; what runs may end, within grace_period", signal)
 
 
+def threads_ended(threads: int) -> None:
+    logger.warning("%s threads of tasks do not end and are ended with the process", threads)
+
+
 def worker_ended() -> None:
     logger.info("the worker has ended")
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Final
@@ -25,7 +27,18 @@ def work(application: Application, arguments: Namespace) -> int:
             "BackgroundTasksModule.setup(tasks=[...])"
         )
     _log_to_stderr()
-    return asyncio.run(_work(application, names))
+    code = asyncio.run(_work(application, names))
+    _end_threads(code)
+    return code
+
+
+def _end_threads(code: int) -> None:
+    """End the process if threads of tasks are left, which the interpreter would wait for."""
+    left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+    if left:
+        log.threads_ended(len(left))
+        logging.shutdown()
+        os._exit(code)
 
 
 def _log_to_stderr() -> None:

@@ -11,7 +11,7 @@ from ellar.core import ModuleBase
 from bg_di import BackgroundTasksModule, background_task
 from bg_di.backends.sqlite import SqliteBackend
 from tests.harness import application
-from tests.servers.stage import cue
+from tests.servers.stage import cue, cue_in_thread
 
 STAGE, FILE, OTHER, GRACE, FAILS, LOGS = (
     "SHOP_STAGE",
@@ -32,6 +32,11 @@ async def greet(secret: str) -> None:
 @background_task(name="greet elsewhere", backend="other")
 async def greet_elsewhere(secret: str) -> None:
     await cue(os.environ[STAGE], "elsewhere")
+
+
+@background_task(name="greet in a thread")
+def greet_in_thread(secret: str) -> None:
+    cue_in_thread(os.environ[STAGE], "in a thread")
 
 
 @Module()
@@ -59,7 +64,7 @@ def shop(**options: Any) -> App:
     setup = BackgroundTasksModule.setup(
         **{
             "name": "shop",
-            "tasks": [greet, greet_elsewhere] if OTHER in os.environ else [greet],
+            "tasks": [greet, greet_in_thread, *([greet_elsewhere] if OTHER in os.environ else [])],
             "backends": backends,
             "default_backend": "durable",
             "grace_period": float(os.environ.get(GRACE, 10)),

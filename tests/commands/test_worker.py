@@ -18,7 +18,7 @@ from tests.commands.conftest import SECRET
 from tests.commands.process import Command
 from tests.servers.stage import Stage
 
-WORKS = "a worker takes what 'durable' delivers, of 1 tasks that it knows"
+WORKS = "a worker takes what 'durable' delivers, of 2 tasks that it knows"
 SIGNALS = pytest.mark.parametrize("given", [signal.SIGTERM, signal.SIGINT])
 
 
@@ -97,6 +97,19 @@ def test_what_runs_longer_goes_back_uncounted(file: Path) -> None:
     assert f"background task greet ({entry.task_id}) of the backend 'durable' was cut off" in command.output
 
 
+def test_a_thread_that_runs_longer_ends_with_its_process(file: Path) -> None:
+    """Else the task might run there and elsewhere at once, for as long as it likes."""
+    add(shop.greet_in_thread)
+    with Stage("in a thread") as stage, worker(stage, **{shop.GRACE: "0"}) as command:
+        stage.wait_for("in a thread")
+        command.tell(signal.SIGTERM)
+        assert command.ends() == 0
+        assert stage.heard == ["start-up", "in a thread", "shutdown"]
+    entry = one(file)
+    assert (entry.state, entry.attempt, entry.deliveries) == ("accepted", 0, 0)
+    assert "threads of tasks do not end and are ended with the process" in command.output
+
+
 @SIGNALS
 def test_a_second_signal_ends_it_at_once(given: signal.Signals, file: Path) -> None:
     """For what runs, that is as if it had been killed: another worker takes it."""
@@ -152,7 +165,7 @@ def test_an_engine_that_cannot_be_used_is_told(tmp_path: Path, monkeypatch: pyte
 def test_it_works_for_the_engines_that_it_is_told(file: Path, other: Path) -> None:
     """What waits on others is left to others."""
     add(shop.greet, shop.greet_elsewhere)
-    works = "a worker takes what 'other' delivers, of 2 tasks that it knows"
+    works = "a worker takes what 'other' delivers, of 3 tasks that it knows"
     with Stage() as stage, worker(stage, "--backend", "other", "--backend=other", works=works) as command:
         stage.wait_for("elsewhere")
         command.tell(signal.SIGTERM)
