@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
 from bg_di.errors import BackendUnavailable
+from bg_di.values import Seconds
 
 # The name of the backend that every application has.
 IN_PROCESS: Final = "in_process"
@@ -133,7 +134,7 @@ class Backend(ABC):
         embedded: whether the application itself runs a worker.
         max_deliveries: so often an attempt is delivered, if its workers die, before it is dead.
         max_message_bytes: of one message.
-        unknown_after: seconds that a task waits for a worker that knows it, before it is dead.
+        unknown_after: seconds (or a timedelta) that a task waits for a worker that knows it, before it is dead.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
@@ -143,7 +144,7 @@ class Backend(ABC):
     embedded: bool
     max_deliveries: int
     max_message_bytes: int
-    unknown_after: float
+    unknown_after: Seconds
 
     @abstractmethod
     def open(self, application: str) -> "Engine":
@@ -167,11 +168,14 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    async def consume(self, names: Collection[str], *, lost: Callable[[str, str, str], None]) -> "Consumer":
+    async def consume(
+        self, names: Collection[str], *, version: int = 1, lost: Callable[[str, str, str], None]
+    ) -> "Consumer":
         """Begin to work for an application.
 
         Args:
             names: of the tasks that this worker knows. No others are delivered to it.
+            version: up to which it knows what is in their bodies. No later ones are delivered to it.
             lost: is called in the event loop with the id, the name and the reason of a task that the engine itself has
                 made dead: it was delivered `max_deliveries` times, or nobody knew it for `unknown_after`.
 

@@ -16,7 +16,8 @@ from weakref import WeakKeyDictionary, ref
 
 from bg_di.binding import MARK, is_async, name_of
 from bg_di.errors import InvalidOptions
-from bg_di.policy import Policy, Retry, Seconds, When
+from bg_di.policy import Policy, Retry, When
+from bg_di.values import Seconds
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")

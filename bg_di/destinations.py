@@ -8,8 +8,9 @@ from bg_di.backend import IN_PROCESS, Backend, Capability, Message
 from bg_di.errors import InvalidOptions
 from bg_di.listed import ListedTask
 from bg_di.plan import Outgoing, Plan
-from bg_di.policy import Policy, seconds
+from bg_di.policy import Policy
 from bg_di.trace import trace_here
+from bg_di.values import seconds
 from bg_di.wire import Envelope, carry
 
 # Seconds for which a unique key is not accepted again, if nothing else was said.

@@ -149,6 +149,24 @@ def observer_failed(hook: Callable[..., object]) -> None:
     logger.exception("the observer %s failed; the task goes on", getattr(hook, "__qualname__", hook))
 
 
+def heartbeat_fails(engine: str, error: BaseException) -> None:
+    logger.error("the heartbeat of a worker on %s fails and is tried again: %s", engine, error, exc_info=error)
+
+
+def heartbeat_works(engine: str) -> None:
+    logger.info("the heartbeat of a worker on %s works again", engine)
+
+
+def taken_away(name: str, task_id: str) -> None:
+    logger.warning(
+        "background task %s (%s) was taken from this worker while it ran, as its lease had not been renewed: it may "
+        "run twice",
+        name,
+        task_id,
+        extra={"task_name": name, "task_id": task_id},
+    )
+
+
 def module_middleware(modules: list[str]) -> None:
     logger.warning(
         "run_after='response' in an application with module middleware (%s): background tasks run while the "

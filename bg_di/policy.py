@@ -4,15 +4,14 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, Final, Literal, Self, get_args
 
 from bg_di.backend import Capability
 from bg_di.errors import InvalidOptions
+from bg_di.values import Seconds, duration, is_number, positive, seconds, wrong
 
 When = Literal["success", "failure", "always"]
-Seconds = float | timedelta
 RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 
 
@@ -46,14 +45,14 @@ class Retry:
         if find_spec("stamina") is None:
             raise InvalidOptions("Retry needs stamina, which is not installed: pip install 'bg_di[retry]'")
         if not _tells_errors(self.on):
-            raise _wrong("Retry", "on", self.on, "give a type of exception, a tuple of them, or a function of an error")
-        if self.attempts is not None and (type(self.attempts) is not int or self.attempts < 1):
-            raise _wrong("Retry", "attempts", self.attempts, "give a number of at least 1, or None")
+            raise wrong("Retry", "on", self.on, "give a type of exception, a tuple of them, or a function of an error")
+        if self.attempts is not None and not is_number(self.attempts):
+            raise wrong("Retry", "attempts", self.attempts, "give a number of at least 1, or None")
         if self.timeout is not None and self.timeout != "default":
-            _positive("Retry", "timeout", self.timeout)
+            positive("Retry", "timeout", self.timeout)
         for key in ("wait_initial", "wait_max", "wait_jitter"):
-            _duration("Retry", key, getattr(self, key))
-        _positive("Retry", "wait_exp_base", self.wait_exp_base)
+            duration("Retry", key, getattr(self, key))
+        positive("Retry", "wait_exp_base", self.wait_exp_base)
 
     def timeout_or(self, default: float | None) -> float | None:
         """Seconds over all attempts, where `default` is how many there are if nobody said so."""
@@ -108,20 +107,20 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.when not in get_args(When):
-            raise _wrong("background_task", "when", self.when, f"give one of {', '.join(map(repr, get_args(When)))}")
+            raise wrong("background_task", "when", self.when, f"give one of {', '.join(map(repr, get_args(When)))}")
         if self.timeout is not None:
-            _positive("background_task", "timeout", self.timeout)
+            positive("background_task", "timeout", self.timeout)
         if not isinstance(self.retry, Retry | None):
-            raise _wrong("background_task", "retry", self.retry, "give a Retry(on=...), or None")
+            raise wrong("background_task", "retry", self.retry, "give a Retry(on=...), or None")
         for key in ("backend", "unique_key"):
             if not isinstance(getattr(self, key), str | None):
-                raise _wrong("background_task", key, getattr(self, key), "give text, or None")
+                raise wrong("background_task", key, getattr(self, key), "give text, or None")
         if self.delay is not None:
-            _duration("background_task", "delay", self.delay)
+            duration("background_task", "delay", self.delay)
         if self.unique_for is not None:
-            _positive("background_task", "unique_for", self.unique_for)
+            positive("background_task", "unique_for", self.unique_for)
             if self.unique_key is None:
-                raise _wrong("background_task", "unique_for", self.unique_for, "give the unique_key, too")
+                raise wrong("background_task", "unique_for", self.unique_for, "give the unique_key, too")
 
     @property
     def timeout_seconds(self) -> float | None:
@@ -161,11 +160,6 @@ _DECLARABLE: Final = tuple(name for name in _ALL if name not in _OF_A_CALL)
 DEFAULT: Final = Policy()
 
 
-def seconds(given: Any) -> float:
-    """A length of time as a number."""
-    return given.total_seconds() if isinstance(given, timedelta) else given
-
-
 def _tells_errors(on: Any) -> bool:
     if isinstance(on, type | tuple):
         types = on if isinstance(on, tuple) else (on,)
@@ -180,19 +174,3 @@ def _known(options: Mapping[str, Any], allowed: Sequence[str]) -> Mapping[str, A
         if key not in allowed:
             raise InvalidOptions(f"there is no policy {key!r} (given {value!r}); the policies are {', '.join(allowed)}")
     return options
-
-
-def _duration(of: str, key: str, value: Any) -> float:
-    number = seconds(value)
-    if type(number) not in {int, float} or not 0 <= number < math.inf:
-        raise _wrong(of, key, value, "give seconds, as a number or a timedelta, that are not negative")
-    return float(number)
-
-
-def _positive(of: str, key: str, value: Any) -> None:
-    if not _duration(of, key, value):
-        raise _wrong(of, key, value, "give seconds, as a number or a timedelta, above zero")
-
-
-def _wrong(of: str, key: str, value: object, remedy: str) -> InvalidOptions:
-    return InvalidOptions(f"{of}({key}={value!r}): {remedy}")

@@ -24,7 +24,7 @@ def test_the_public_names_are_those_of_the_contract() -> None:
         "collect_background_tasks",
         "current_background_tasks",
     ]
-    assert bg_di.testing.__all__ == ["RecordingBackgroundTasks", "override_everywhere"]
+    assert bg_di.testing.__all__ == ["BackendContract", "RecordingBackgroundTasks", "override_everywhere"]
 
 
 def test_every_public_name_says_what_it_is() -> None:

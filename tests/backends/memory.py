@@ -117,7 +117,9 @@ class MemoryEngine(Engine):
                 return task_id
         return None
 
-    async def consume(self, names: Collection[str], *, lost: Callable[[str, str, str], None]) -> "MemoryConsumer":
+    async def consume(
+        self, names: Collection[str], *, version: int = 1, lost: Callable[[str, str, str], None]
+    ) -> "MemoryConsumer":
         consumer = MemoryConsumer(self._backend, self._application, names)
         self._memory.consumers.append(consumer)
         return consumer
@@ -207,7 +209,7 @@ class MemoryConsumer(Consumer):
             await self.release(delivery)
         self._memory.consumers.remove(self)
 
-    async def _end(self, verdict: str, delivery: Delivery, **changes: Any) -> bool:
+    async def _end(self, verdict: str, delivery: Delivery, /, **changes: Any) -> bool:
         if self._memory.verdicts is not None:
             await self._memory.verdicts(verdict, delivery)
         kept = self._memory.kept[self._application, delivery.task_id]

@@ -59,6 +59,16 @@ class TaskFile:
             _fail(operations, error)
             self._recover(connection, error.__cause__)
 
+    def version(self) -> object:
+        """Something that is another when somebody else has written to the file; None if it must be opened (again).
+
+        To ask is almost free: nothing is opened, locked or written for it.
+        """
+        with suppress(sqlite3.Error, OSError):
+            if self._connection is not None and identity(self._path) == self._identity:
+                return self._identity, *self._connection.execute("PRAGMA data_version").fetchone()
+        return None
+
     def close(self) -> None:
         """Let go of the file."""
         if self._connection is not None:

@@ -53,6 +53,20 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (application, name, version)
         ) WITHOUT ROWID
         """,
+        """
+        CREATE TABLE bg_di_aliases (
+            task_id TEXT PRIMARY KEY,
+            application TEXT NOT NULL,
+            stands_for TEXT NOT NULL,
+            since REAL NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX bg_di_stands_for ON bg_di_aliases (stands_for)",
+        # Not a foreign key, which holds only on connections that ask for it.
+        """
+        CREATE TRIGGER bg_di_forgotten AFTER DELETE ON bg_di_tasks
+        BEGIN DELETE FROM bg_di_aliases WHERE stands_for = old.task_id; END
+        """,
     ),
 )
 

@@ -25,6 +25,20 @@ STANDS_FOR: Final = f"""
     ORDER BY task_id = :task_id DESC
 """  # noqa: S608  # of constants
 
+# So that whoever was told of the task that was not accepted can ask for it.
+ALIAS: Final = """
+    INSERT INTO bg_di_aliases (task_id, application, stands_for, since)
+    VALUES (:task_id, :application, :stands_for, :now) ON CONFLICT DO NOTHING
+"""
+
+# The task of an id: itself, or the one that stands for it.
+_MEANT: Final = """
+    application = :application AND task_id = coalesce(
+        (SELECT task_id FROM bg_di_tasks WHERE task_id = :task_id),
+        (SELECT stands_for FROM bg_di_aliases WHERE task_id = :task_id)
+    )
+"""
+
 CLAIM: Final = """
     UPDATE bg_di_tasks
     SET state = 'running', since = :now, owner = :owner, lease_until = :now + :lease,
@@ -38,6 +52,13 @@ CLAIM: Final = """
     RETURNING seq, due_at, task_id, token, name, version, body, added_at, due_at, attempt, deliveries
 """
 
+NEXT_DUE: Final = """
+    SELECT due_at FROM bg_di_tasks
+    WHERE application = :application AND state = 'accepted' AND due_at > :now
+        AND name IN (SELECT value FROM json_each(:names)) AND version <= :version
+    ORDER BY due_at LIMIT 1
+"""
+
 TAKE_BACK: Final = """
     UPDATE bg_di_tasks
     SET state = CASE WHEN deliveries >= :max_deliveries THEN 'dead' ELSE 'accepted' END,
@@ -45,7 +66,7 @@ TAKE_BACK: Final = """
         reason = coalesce(reason || '; ', '') || 'delivery ' || deliveries || ' was lost: its owner ' || owner
             || CASE WHEN owner IN (SELECT value FROM json_each(:dead)) THEN ' died' ELSE ' let its lease expire' END
     WHERE application = :application AND state = 'running'
-        AND (lease_until <= :now OR owner IN (SELECT value FROM json_each(:dead)))
+        AND (lease_until <= :expired OR owner IN (SELECT value FROM json_each(:dead)))
     RETURNING seq
 """
 
@@ -88,24 +109,25 @@ RELEASE_ALL: Final = """
     UPDATE bg_di_tasks
     SET state = 'accepted', since = :now, owner = NULL, lease_until = NULL, deliveries = deliveries - 1
     WHERE application = :application AND state = 'running' AND owner = :owner
+        AND task_id NOT IN (SELECT value FROM json_each(:keep))
 """
 
-CANCEL: Final = """
+CANCEL: Final = f"""
     UPDATE bg_di_tasks SET state = 'cancelled', since = :now
-    WHERE task_id = :task_id AND application = :application AND state = 'accepted'
-"""
+    WHERE {_MEANT} AND state = 'accepted'
+"""  # noqa: S608  # of constants
 
-RETRY: Final = """
+RETRY: Final = f"""
     UPDATE bg_di_tasks
     SET state = 'accepted', since = :now, due_at = :now, attempt = 0, deliveries = 0, reason = NULL
-    WHERE task_id = :task_id AND application = :application AND state = 'dead'
+    WHERE {_MEANT} AND state = 'dead'
         AND NOT EXISTS (
             SELECT 1 FROM bg_di_tasks AS other
             WHERE other.application = bg_di_tasks.application AND other.name = bg_di_tasks.name
                 AND other.unique_key = bg_di_tasks.unique_key AND bg_di_tasks.unique_until > :now
                 AND other.unique_until > :now AND other.state NOT IN ('dead', 'cancelled')
         )
-"""
+"""  # noqa: S608  # of constants
 
 PRUNE: Final = """
     DELETE FROM bg_di_tasks WHERE seq IN (
@@ -135,7 +157,7 @@ OWNERS: Final = "SELECT DISTINCT owner FROM bg_di_tasks WHERE state = 'running'"
 
 _ENTRY: Final = ", ".join(field.name for field in fields(Entry))
 ENTRY: Final = f"SELECT {_ENTRY} FROM bg_di_tasks"  # noqa: S608  # of constants
-ONE: Final = f"{ENTRY} WHERE application = :application AND task_id = :task_id"
+ONE: Final = f"{ENTRY} WHERE {_MEANT}"
 SEVERAL: Final = f"""
     {ENTRY} WHERE application = :application AND (:state IS NULL OR state = :state) ORDER BY seq DESC LIMIT :limit
 """

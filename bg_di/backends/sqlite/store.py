@@ -51,6 +51,11 @@ class Store:
         # What an UPDATE returns has no order.
         return [_delivery(row) for row in sorted(rows, key=_due)]
 
+    def next_due(self, *, names: Collection[str], version: int = 1, now: float) -> float | None:
+        """When the first of the tasks is due that wait, are known and are not due yet; None if there is none."""
+        row = self._execute(statements.NEXT_DUE, names=_json(names), version=version, now=now).fetchone()
+        return None if row is None else row[0]
+
     def renew(self, deliveries: Iterable[Delivery], *, now: float, lease: float) -> list[Delivery]:
         """Hold deliveries for `lease` seconds from now; return those that have been lost."""
         return [held for held in deliveries if not self._changes(statements.RENEW, held, now=now, lease=lease)]
@@ -67,13 +72,16 @@ class Store:
         """It has not been started, and goes back to its place as if it had not been delivered."""
         return self._changes(statements.RELEASE, delivery, now=now)
 
-    def release_all(self, owner: str, *, now: float) -> int:
+    def release_all(self, owner: str, *, now: float, keep: Iterable[str] = ()) -> int:
         """Whatever an owner has in hand goes back as if it had not been delivered, also what he never heard of.
+
+        Args:
+            keep: the ids of what does not.
 
         Returns:
             How many tasks.
         """
-        return self._execute(statements.RELEASE_ALL, owner=owner, now=now).rowcount
+        return self._execute(statements.RELEASE_ALL, owner=owner, keep=_json(keep), now=now).rowcount
 
     def bury(self, delivery: Delivery, *, attempt: int, reason: str, now: float) -> bool:
         """Keep it with the reason, and do not run it again by itself; `attempt` have been made."""
@@ -83,13 +91,24 @@ class Store:
         """Who has something in hand, in all applications on the file."""
         return {owner for (owner,) in self._execute(statements.OWNERS)}
 
-    def take_back(self, *, dead: Collection[str], max_deliveries: int, now: float) -> list[Entry]:
+    def take_back(
+        self, *, dead: Collection[str], max_deliveries: int, now: float, expired: float | None = None
+    ) -> list[Entry]:
         """Take deliveries from owners that are `dead` and from those that let the lease expire.
+
+        Args:
+            expired: until when, if not until now.
 
         Returns:
             The tasks, as they stand now: accepted, or dead where that was the last of `max_deliveries`.
         """
-        return self._changed(statements.TAKE_BACK, dead=_json(dead), max_deliveries=max_deliveries, now=now)
+        return self._changed(
+            statements.TAKE_BACK,
+            dead=_json(dead),
+            max_deliveries=max_deliveries,
+            now=now,
+            expired=now if expired is None else expired,
+        )
 
     def know(self, names: Collection[str], *, version: int = 1, now: float) -> None:
         """Note that a worker lives that knows tasks of these names, up to a version."""
@@ -116,7 +135,7 @@ class Store:
         return [_entry(row) for row in self._execute(statements.SEVERAL, state=state, limit=limit)]
 
     def show(self, task_id: str) -> Entry | None:
-        """A task as it stands; None if there is none."""
+        """A task as it stands, or the one that stands for it; None if there is none."""
         row = self._execute(statements.ONE, task_id=task_id).fetchone()
         return None if row is None else _entry(row)
 
@@ -168,6 +187,8 @@ class Store:
         if self._execute(statements.ACCEPT, **parameters).rowcount:
             return Accepted(task_id=message.task_id, is_new=True)
         (task_id,) = self._execute(statements.STANDS_FOR, **parameters).fetchone()
+        if task_id != message.task_id:
+            self._execute(statements.ALIAS, **parameters, stands_for=task_id)
         return Accepted(task_id=task_id, is_new=False)
 
     def _changes(self, statement: str, delivery: Delivery, **parameters: Any) -> bool:

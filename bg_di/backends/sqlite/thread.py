@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -18,17 +19,23 @@ T = TypeVar("T")
 class _Awaited(Operation):
     """One with somebody who waits for it: in an event loop, or in another thread, where `loop` is None."""
 
-    __slots__ = ("future", "loop")
+    __slots__ = ("future", "loop", "then")
 
     def __init__(
         self,
         work: Callable[[Store], Any],
         future: asyncio.Future[Any] | Future[Any],
         loop: asyncio.AbstractEventLoop | None,
+        then: Callable[[Any], object] | None = None,
     ) -> None:
         super().__init__(work)
         self.future = future
         self.loop = loop
+        self.then = then
+
+    def note(self) -> None:
+        if self.then is not None and self.error is None:
+            self.then(self.result)
 
     def settle(self) -> None:
         if self.future.done():  # given up; it has been done all the same
@@ -39,12 +46,30 @@ class _Awaited(Operation):
             self.future.set_exception(self.error)
 
 
+class _Repeated:
+    """What the thread does by itself, every so many seconds."""
+
+    __slots__ = ("_next", "_seconds", "_work")
+
+    def __init__(self, seconds: float, work: Callable[[TaskFile], None]) -> None:
+        self._seconds = seconds
+        self._work = work
+        self._next = time.monotonic()
+
+    def wait(self) -> float:
+        return self._next - time.monotonic()
+
+    def do(self, file: TaskFile) -> None:
+        self._next = time.monotonic() + self._seconds
+        self._work(file)
+
+
 class DatabaseThread:
     """Does with the store what it is told, in order. What comes while it writes is written together, in one commit.
 
-    The file is opened by the first operation, and again by a later one after it could not be used: nothing has to be
-    restarted when its disk has space again, its lock is released or it is back in its place. After a fork the child
-    needs one of its own.
+    Thread and file are started and opened by the first operation, and the file again by a later one after it could not
+    be used: nothing has to be restarted when its disk has space again, its lock is released or it is back in its place.
+    After a fork the child needs one of its own.
 
     Args:
         path: the file; made where there is none, but not again where it has been deleted.
@@ -59,16 +84,18 @@ class DatabaseThread:
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._submitted: list[_Awaited] = []
+        self._repeated: list[_Repeated] = []
         self._closed = False
         # A daemon, as nobody closes what a test client without a lifespan has opened.
         self._thread = threading.Thread(target=self._work, name=f"bg_di {path}", daemon=True)
-        self._thread.start()
 
-    async def run(self, work: Callable[[Store], T]) -> T:
+    async def run(self, work: Callable[[Store], T], *, then: Callable[[T], object] | None = None) -> T:
         """Do something with the store, from asyncio. It is done also if whoever waits for it is cancelled.
 
         Args:
             work: called in the thread, in a transaction; if it raises, what it wrote is undone.
+            then: called in the thread with what `work` returned, as soon as that is written, and before the next
+                transaction; must not raise.
 
         Raises:
             BackendUnavailable: the file cannot be used, and nothing has been written.
@@ -77,7 +104,7 @@ class DatabaseThread:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._submit(_Awaited(work, future, loop))
+        self._submit(_Awaited(work, future, loop, then))
         return await future
 
     def call(self, work: Callable[[Store], T]) -> T:
@@ -85,6 +112,21 @@ class DatabaseThread:
         future: Future[T] = Future()
         self._submit(_Awaited(work, future, None))
         return future.result()
+
+    def every(self, seconds: float, work: Callable[[TaskFile], None]) -> Callable[[], None]:
+        """Do something in the thread every so many seconds, for the first time at once, whatever event loops do.
+
+        Args:
+            work: called with the file, outside of any transaction; must not raise.
+
+        Returns:
+            What ends it. What it does at the moment is done before anything that is submitted afterwards.
+        """
+        repeated = _Repeated(seconds, work)
+        with self._changed:
+            self._repeated.append(repeated)
+            self._changed.notify()
+        return lambda: self._repeated.remove(repeated)
 
     async def check_identity(self) -> None:
         """See that the file is there and can be written to.
@@ -101,7 +143,8 @@ class DatabaseThread:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     async def aclose(self) -> None:
         """The same as `close`, from asyncio."""
@@ -113,26 +156,38 @@ class DatabaseThread:
         with self._changed:
             if self._closed:
                 raise BackendUnavailable(self._path, "has been closed by this application")
+            if self._thread.ident is None:
+                self._thread.start()
             self._submitted.append(operation)
             self._changed.notify()
 
     def _work(self) -> None:
-        while group := self._next():
-            self._file.execute(group)
-            _settle(group)
+        while (group := self._next()) is not None:
+            if group:
+                self._file.execute(group)
+                _settle(group)
+            self._repeat()
         self._file.close()
 
-    def _next(self) -> list[_Awaited]:
+    def _next(self) -> list[_Awaited] | None:
+        """What is to be done now, which may be nothing, as something is to be repeated; None if that is all."""
         with self._changed:
-            self._changed.wait_for(lambda: self._submitted or self._closed)
+            if not self._submitted and not self._closed:
+                self._changed.wait(min((each.wait() for each in self._repeated), default=None))
             group, self._submitted = self._submitted, []
-            return group
+            return None if self._closed and not group else group
+
+    def _repeat(self) -> None:
+        for each in tuple(self._repeated):
+            if each.wait() <= 0:
+                each.do(self._file)
 
 
 def _settle(group: Sequence[_Awaited]) -> None:
     """Tell everybody what came of it; an event loop is woken once."""
     loops: dict[asyncio.AbstractEventLoop | None, list[_Awaited]] = {}
     for operation in group:
+        operation.note()
         loops.setdefault(operation.loop, []).append(operation)
     for loop, operations in loops.items():
         if loop is None:

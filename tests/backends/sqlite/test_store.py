@@ -100,6 +100,22 @@ def test_the_oldest_is_due_first_and_as_many_as_there_are_slots(store: Store) ->
     assert ids(claim(store, now=30)) == ["late"]
 
 
+def test_it_is_known_when_something_more_is_due(store: Store) -> None:
+    """Of what the worker knows; what is due already, it takes."""
+    store.accept(
+        [
+            message("a"),
+            message("b", due_at=30),
+            message("c", due_at=20, name="other"),
+            message("d", due_at=10, version=2),
+        ]
+    )
+    assert store.next_due(names=[NAME], now=0) == 30
+    assert store.next_due(names=[NAME], version=2, now=0) == 10
+    assert store.next_due(names=[NAME, "other"], now=20) == 30
+    assert store.next_due(names=[NAME], now=30) is None
+
+
 def test_a_worker_takes_only_names_and_versions_that_it_knows(store: Store) -> None:
     """The others wait for one that does."""
     store.accept([message("a", name="old"), message("b", name="new"), message("c", name="old", version=2)])
@@ -143,6 +159,31 @@ def test_what_is_dead_or_cancelled_holds_no_key(store: Store) -> None:
     assert not store.accept([message("c", at=3, **key)])[0].is_new
 
 
+def test_what_another_task_stands_for_can_be_asked_for(store: Store, connection: sqlite3.Connection) -> None:
+    """Somebody may have been told its id; it is forgotten together with what stands for it, and is nobody else's."""
+    key: dict[str, Any] = {"unique_key": "k", "unique_until": 100.0}
+    store.accept([message("a", **key), message("b", **key), message("c", **key)])
+    other = Store(connection, "other")
+    assert store.show("b") == store.show("a")
+    assert other.show("b") is None
+    assert not other.cancel("b", now=1)
+    store.bury(claim(store)[0], attempt=1, reason="no", now=1)
+    assert (store.state("c"), store.retry("b", now=2), store.state("c")) == ("dead", True, "accepted")
+    assert store.cancel("c", now=3)
+    assert store.prune(before=50, now=50) == 1
+    assert connection.execute("SELECT * FROM bg_di_aliases").fetchall() == []
+
+
+def test_an_id_is_its_own_before_it_is_an_alias(store: Store) -> None:
+    """It was handed over again, when the key had run out."""
+    store.accept([message("a", unique_key="k", unique_until=100)])
+    for at in (1, 100):
+        store.accept([message("b", at=at, unique_key="k", unique_until=200)])
+    entry = store.show("b")
+    assert entry is not None
+    assert entry.task_id == "b"
+
+
 def test_a_key_that_has_run_out_keeps_nobody_from_coming_back(store: Store) -> None:
     """Whosever it is."""
     store.accept([message("a", unique_key="k", unique_until=100)])
@@ -156,6 +197,7 @@ def test_who_renews_keeps_what_is_his_and_hears_what_is_lost(store: Store) -> No
     store.accept([message("a"), message("b")])
     first, second = claim(store, lease=10)
     assert store.renew([first], now=9, lease=10) == []
+    assert store.take_back(dead=(), max_deliveries=5, now=18, expired=9) == []
     assert [one.task_id for one in store.take_back(dead=(), max_deliveries=5, now=18)] == ["b"]
     assert store.renew([first, second], now=18, lease=10) == [second]
     assert store.take_back(dead=(), max_deliveries=5, now=27) == []
@@ -243,7 +285,8 @@ def test_an_owner_that_stops_gives_back_all_that_it_has(store: Store) -> None:
     claim(store, owner="other", slots=1)
     first, *_ = claim(store, owner="stops")
     store.acknowledge(first, now=1)
-    assert store.release_all("stops", now=2) == 2
+    assert store.release_all("stops", now=2, keep=["d"]) == 1
+    assert store.release_all("stops", now=2) == 1
     assert store.release_all("stops", now=2) == 0
     assert [(one.task_id, one.delivery) for one in claim(store, now=3)] == [("c", 1), ("d", 1)]
     assert store.owners() == {"other", "worker"}
@@ -358,13 +401,15 @@ def test_what_is_done_is_forgotten_after_a_while(store: Store) -> None:
     assert {entry.task_id for entry in store.entries(limit=9)} == {"runs", "waits"}
 
 
-@pytest.mark.parametrize("statement", ["CLAIM", "TAKE_BACK", "COUNTS"])
+@pytest.mark.parametrize("statement", ["CLAIM", "NEXT_DUE", "TAKE_BACK", "COUNTS", "RELEASE_ALL", "ONE"])
 def test_what_is_asked_often_is_answered_by_an_index(
     store: Store, connection: sqlite3.Connection, statement: str
 ) -> None:
     """However much waits or is kept."""
     sql = getattr(statements, statement)
-    values = dict.fromkeys(("now", "owner", "lease", "names", "version", "slots", "max_deliveries", "dead"))
+    values = dict.fromkeys(
+        ("now", "owner", "lease", "names", "version", "slots", "max_deliveries", "dead", "keep", "task_id")
+    )
     plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", {"application": "shop", **values}).fetchall()
     steps = [step for *_, step in plan if "bg_di_tasks" in step]
     assert steps

@@ -56,6 +56,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.now = 0
         self.accepted = 0
         self.expected: dict[str, Expected] = {}
+        self.stand_for: dict[str, str] = {}
 
     def teardown(self) -> None:
         self.connection.close()
@@ -93,6 +94,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (result.task_id, result.is_new) == (task_id, True)
         else:
             assert (result.task_id, result.is_new) == (holder.task_id, False)
+            self.stand_for[task_id] = holder.task_id
 
     @rule(
         target=deliveries, owner=st.sampled_from(OWNERS), names=st.sets(st.sampled_from(NAMES)), slots=st.integers(0, 3)
@@ -200,6 +202,11 @@ class StoreMachine(RuleBasedStateMachine):
             assert (entry.state, entry.due_at, entry.attempt) == (task.state, task.due_at, task.attempt)
             assert (entry.deliveries, entry.owner, entry.lease_until) == (task.deliveries, task.owner, task.lease_until)
         assert self.store.owners() == {task.owner for task in self.expected.values() if task.owner}
+
+    @invariant()
+    def what_stands_for_others_is_known(self) -> None:
+        for task_id, stands in self.stand_for.items():
+            assert self.store.show(task_id) == self.store.show(stands)
 
     @invariant()
     def counts_are_right(self) -> None:

@@ -1,0 +1,105 @@
+"""A file as one application uses it in one event loop."""
+
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from copy import copy
+from functools import partial
+
+from bg_di.backend import Accepted, Counts, Engine, Entry, Message, StoredState
+from bg_di.backends.sqlite.consumer import Lost, SqliteConsumer
+from bg_di.backends.sqlite.heartbeat import Knowledge
+from bg_di.backends.sqlite.store import Store
+from bg_di.backends.sqlite.terms import Terms
+from bg_di.backends.sqlite.thread import DatabaseThread
+from bg_di.errors import BackendUnavailable
+
+
+class SqliteEngine(Engine):
+    """The tasks of an application on a file, which is opened, and made, when it is used first."""
+
+    def __init__(self, path: str, application: str, terms: Terms) -> None:
+        self._path = os.path.abspath(path)  # the process may change its folder
+        self._terms = terms
+        self._thread = DatabaseThread(self._path, application, busy_timeout=terms.busy_timeout)
+        self._consumers: list[SqliteConsumer] = []
+
+    async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
+        """Keep messages, all of them or none; when it returns, those that were accepted have reached the disk.
+
+        It is done also if whoever waits for it is cancelled.
+        """
+        try:
+            accepted = await self._thread.run(partial(Store.accept, messages=messages))
+        except BackendUnavailable as error:
+            return [copy(error) for _ in messages]
+        if any(each.is_new for each in accepted):
+            self._ring()
+        return accepted
+
+    async def consume(self, names: Collection[str], *, version: int = 1, lost: Lost) -> SqliteConsumer:
+        """Begin to work for the application.
+
+        Args:
+            names, version: what the worker knows; nothing else is delivered to it.
+            lost: is called in the event loop with id, name and reason of a task that this consumer has made dead.
+
+        Raises:
+            BackendUnavailable: the file cannot be used, or no lock file can be made beside it.
+        """
+        knowledge = Knowledge(names=frozenset(names), version=version)
+        await self._thread.run(lambda store: store.know(knowledge.names, version=version, now=time.time()))
+        consumer = SqliteConsumer(
+            self._path, self._thread, self._terms, knowledge=knowledge, lost=lost, ring=self._ring
+        )
+        self._consumers = [*(each for each in self._consumers if not each.has_stopped), consumer]
+        return consumer
+
+    async def close(self) -> None:
+        """Stop consumers, do what is being accepted, and let go of the file."""
+        for consumer in self._consumers:
+            await consumer.stop()
+        await self._thread.aclose()
+
+    def abandon(self) -> None:
+        """The same, when the event loop has been closed without `close`."""
+        for consumer in self._consumers:
+            consumer.abandon()
+        self._thread.close()
+
+    def cancel(self, task_id: str) -> bool:
+        """Do not run a task that waits; return whether it waited. Called from any thread."""
+        return self._thread.call(lambda store: store.cancel(task_id, now=time.time()))
+
+    def show(self, task_id: str) -> Entry | None:
+        """A task as it stands, or the one that stands for it by its unique key. Called from any thread."""
+        return self._thread.call(lambda store: store.show(task_id))
+
+    def entries(self, state: StoredState | None = None, *, limit: int) -> Sequence[Entry]:
+        """The tasks that were accepted last, in a state or in any. Called from any thread."""
+        return self._thread.call(lambda store: store.entries(state, limit=limit))
+
+    def counts(self) -> Counts:
+        """How much there is to do. Called from any thread."""
+        return self._thread.call(lambda store: store.counts(now=time.time()))
+
+    def retry(self, task_id: str) -> bool:
+        """Put a dead task back, as if it had just been accepted. Called from any thread."""
+        is_back = self._thread.call(lambda store: store.retry(task_id, now=time.time()))
+        self._ring()
+        return is_back
+
+    def prune(self, *, before: float, dead: bool = False) -> int:
+        """Forget what has succeeded or was cancelled `before`, or instead what has died. Called from any thread.
+
+        It is done in steps, between which others may write.
+        """
+        step: Callable[[Store], int] = partial(Store.prune, before=before, now=time.time(), dead=dead)
+        pruned = 0
+        while some := self._thread.call(step):
+            pruned += some
+        return pruned
+
+    def _ring(self) -> None:
+        for consumer in self._consumers:
+            consumer.hear_of_more()
