@@ -13,6 +13,7 @@ import anyio
 from bg_di.binding import name_of
 from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.handover import HandOver, hand_over
+from bg_di.in_sessions import InSessions
 from bg_di.ledger import SUCCEEDED
 from bg_di.plan import Plan
 from bg_di.record import NotRun, State
@@ -57,6 +58,8 @@ class Drain(Origin):
     # Whether anything was added that goes to an engine, and what is being handed over or has been.
     outgoing = False
     _handing_over: list[HandOver]
+    # And what waits for the commits of users.
+    _in_sessions: InSessions
 
     @property
     def method(self) -> str:
@@ -187,6 +190,9 @@ class Drain(Origin):
             await asyncio.wait([handing.told])
             first = first or await handing.decision()
             self._handing_over.remove(handing)
+        if self.outgoing and self.ending:
+            uncommitted = await self._in_sessions.end(self._stopped[1] if self._stopped and self._given_up else None)
+            first = first or uncommitted
         return first
 
     def _hand_over(self, calls: list[Waiting]) -> HandOver:
@@ -197,14 +203,15 @@ class Drain(Origin):
     def _undecided_by_engines(self) -> list[Waiting]:
         if not self.outgoing:
             return []
-        return [call for handing in self._handing_over if not handing.decided.done() for call in handing.calls]
+        undecided = [call for handing in self._handing_over if not handing.decided.done() for call in handing.calls]
+        return [*undecided, *self._in_sessions.calls]
 
     def withdraw(self, call: Waiting) -> bool:
         """Do not run a call; return whether that was still to be had."""
         # Of both, one after the other: it may be in another thread that the ones become the others.
         withdrawn = [_removed(call, calls) for calls in (self._undecided, self.waiting) if calls]
         if not any(withdrawn):
-            return False
+            return self.outgoing and self._in_sessions.withdraw(call)
         call[0].close()
         return True
 

@@ -71,7 +71,8 @@ async def _accepted(runner: Runner, backend: str, calls: Sequence[Waiting]) -> I
     try:
         async with asyncio.timeout(seconds):
             messages = [_outgoing(call).message for call in calls]
-            return list(zip(calls, await runner.engines.of(backend).accept(messages), strict=True))
+            outcomes = await runner.engines.accept(backend, messages, added_in=[call[1] for call in calls])
+            return list(zip(calls, outcomes, strict=True))
     except BackendUnavailable as unavailable:
         error = unavailable
     except TimeoutError:
