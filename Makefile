@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: test check demo bench count valgrind clean
+.PHONY: test check demo chaos bench count valgrind clean
 
 test: .venv/test  ## everything that is promised, proven
 	rm -f .coverage .coverage.*
@@ -26,6 +26,9 @@ bench: .venv/test valgrind  ## all measurements, written to benchmarks/RESULTS.m
 
 count: .venv/test valgrind  ## the limits on instructions only
 	$(BIN)/python -m benchmarks --count-only
+
+chaos: .venv/test  ## 10,000 durable tasks while processes are killed and stopped, in every narrow window
+	$(BIN)/python -m tests.chaos
 
 valgrind:
 	@command -v valgrind >/dev/null \

@@ -265,7 +265,7 @@ class Consumer(ABC):
 
     @abstractmethod
     async def receive(self, slots: int) -> Sequence[Delivery]:
-        """Wait for deliveries, and take at most `slots`.
+        """Wait for deliveries, and take at most `slots`; none at all only after `stop`.
 
         If it is cancelled, what it has taken and not returned goes back at `stop`, at the latest.
 

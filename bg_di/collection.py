@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
+from bg_di.backend import IN_PROCESS
 from bg_di.background_tasks import BackgroundTasks
 from bg_di.binding import bind, is_async, lasts, refuse_arguments
 from bg_di.context import TaskReference
@@ -189,12 +190,16 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
             if self.outgoing and (error := await self.handed_over()) is not None:
                 raise error
 
+    def add_here(self, call: Callable[[], Any]) -> None:
+        """Add what was collected in another way than by `add_task`: it runs in the process, wherever others do."""
+        self.add_with({"backend": IN_PROCESS}, call, (), {})
+
     async def run_apart(self, background: Callable[[], Any]) -> None:
         """Run the own background of a response, each of its tasks isolated as those of a collection are."""
         own = RequestBackgroundTasks(self._runner, self._scope)
         own.failure = self.refusal
         for call in calls_in(background):
-            within(own, partial(own.add_task, call))
+            within(own, partial(own.add_here, call))
         with self._runner.ledger.open(own):
             await own.drain()
 

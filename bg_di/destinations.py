@@ -11,7 +11,7 @@ from bg_di.plan import Outgoing, Plan
 from bg_di.policy import Policy
 from bg_di.trace import trace_here
 from bg_di.values import seconds
-from bg_di.wire import Envelope, carry
+from bg_di.wire import Envelope, carry, fitting
 
 # Seconds for which a unique key is not accepted again, if nothing else was said.
 UNIQUE_FOR: Final = 24 * 3600.0
@@ -107,7 +107,7 @@ class Destinations:
             arguments=self._listed(plan, backend).format.encode(plan.args, plan.kwargs, max_bytes=limit),
             added_at=plan.added_at,
             module=module,
-            trace=trace_here(),
+            trace=fitting(trace_here()),
             carried=carry(plan.name, self._carried_here(), max_bytes=limit),
             timeout=plan.policy.timeout_seconds if "timeout" in own else None,
             delay=_delay(plan.policy) or None,

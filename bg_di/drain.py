@@ -1,8 +1,8 @@
 """What waits in one request, and how it is run: in order, each task in its own context, until nothing waits."""
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from threading import Lock
 from time import time
 from types import FunctionType
@@ -12,14 +12,14 @@ import anyio
 
 from bg_di.binding import name_of
 from bg_di.errors import BackgroundTasksNotAccepted
-from bg_di.handover import HandOver, hand_over
+from bg_di.handover import HandOver, Refused, hand_over
 from bg_di.in_sessions import InSessions
 from bg_di.ledger import SUCCEEDED
 from bg_di.plan import Plan
 from bg_di.record import NotRun, State
 from bg_di.runner import Runner
 from bg_di.steps import DONE, is_failure, limited, on_asyncio, pending_cancellations, resumed, run_limited
-from bg_di.task import Attempt, Origin, Task, Waiting, enter_origin
+from bg_di.task import Attempt, Origin, Task, Waiting, enter_origin, within
 
 WEBSOCKET: Final = "WEBSOCKET"
 NOTHING: Final = object()
@@ -57,7 +57,7 @@ class Drain(Origin):
     _ended: bool
     # Whether anything was added that goes to an engine, and what is being handed over or has been.
     outgoing = False
-    _handing_over: list[HandOver]
+    _handing_over: list[HandOver | Refused]
     # And what waits for the commits of users.
     _in_sessions: InSessions
 
@@ -176,34 +176,35 @@ class Drain(Origin):
             plan = call[6]
             yield call, "waiting", plan.added_at if isinstance(plan, Plan) else self._since
 
-    def release(self) -> HandOver | None:
+    def release(self) -> HandOver | Refused | None:
         """Hand over at once all that is released for engines by now; None if there is nothing."""
-        released = [call for call in reversed(tuple(self.waiting)) if _is_released(call)]
-        taken = [call for call in released if self.withdraw(call)]
-        return self._hand_over(taken) if taken else None
+        # The last added comes first there.
+        taken = [call for call in tuple(self.waiting) if _is_released(call) and self.withdraw(call)]
+        if not taken:
+            return None
+        # What a `TaskErrorHandler` adds is nobody's who has added these.
+        handing = within(self, partial(hand_over, self._runner, taken[::-1]))
+        self._handing_over.append(handing)
+        return handing
 
     async def handed_over(self) -> BackgroundTasksNotAccepted | None:
         """Wait until everybody has heard what became of that which was handed over; return the first failure."""
         first: BackgroundTasksNotAccepted | None = None
         while self.outgoing and self._handing_over:
             handing = self._handing_over[0]
-            await asyncio.wait([handing.told])
-            first = first or await handing.decision()
-            self._handing_over.remove(handing)
+            error = await handing.end()
+            first = first or error
+            if handing in self._handing_over:  # others may wait here, too
+                self._handing_over.remove(handing)
         if self.outgoing and self.ending:
-            uncommitted = await self._in_sessions.end(self._stopped[1] if self._stopped and self._given_up else None)
-            first = first or uncommitted
+            error = await self._in_sessions.end(self._stopped[1] if self._stopped and self._given_up else None)
+            first = first or error
         return first
-
-    def _hand_over(self, calls: list[Waiting]) -> HandOver:
-        handing = hand_over(self._runner, calls)
-        self._handing_over.append(handing)
-        return handing
 
     def _undecided_by_engines(self) -> list[Waiting]:
         if not self.outgoing:
             return []
-        undecided = [call for handing in self._handing_over if not handing.decided.done() for call in handing.calls]
+        undecided = [call for handing in self._handing_over if not handing.is_decided for call in handing.calls]
         return [*undecided, *self._in_sessions.calls]
 
     def withdraw(self, call: Waiting) -> bool:
@@ -260,8 +261,8 @@ class Drain(Origin):
             end = self._stopped
         else:
             if outgoing is not None:
-                call[0].close()
-                self._hand_over([call])
+                self.waiting.appendleft(call)
+                self.release()
                 return False
             if self._runner.observers.listening:
                 self._running = call

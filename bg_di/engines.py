@@ -6,6 +6,7 @@ from contextvars import Context
 from threading import Lock
 from typing import Any
 
+from bg_di import log
 from bg_di.backend import Accepted, Backend, Engine, Message
 from bg_di.errors import BackendUnavailable
 
@@ -67,23 +68,32 @@ class Engines:
     async def finish(self) -> None:
         """Wait until nothing is being handed over in the running event loop."""
         loop = _running_loop()
-        while pending := {task for task in self.under_way if task.get_loop() is loop}:
+        while pending := [task for task in tuple(self.under_way) if task.get_loop() is loop]:
             await asyncio.wait(pending)
 
     async def close(self) -> None:
-        """Close what the running event loop has opened."""
+        """Close what the running event loop has opened, and what was opened without any."""
         with self._opening:
             engines = self._open.pop(_running_loop(), {})
-        for engine in engines.values():
-            await engine.close()
+            self._abandon(None)
+        for name, engine in engines.items():
+            try:
+                await engine.close()
+            except Exception as error:  # noqa: BLE001  # the others are to be closed, and the application to end
+                log.engine_not_closed(name, error)
 
     def _opened(self, loop: asyncio.AbstractEventLoop | None) -> dict[str, Engine]:
         for closed in [known for known in self._open if known is not None and known.is_closed()]:
-            for engine in self._open.pop(closed).values():
-                engine.abandon()
+            self._abandon(closed)
         if loop is None:
             return next(iter(self._open.values())) if self._open else self._open.setdefault(None, {})
         return self._open.setdefault(loop, {})
+
+    def _abandon(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        for engine in self._open.pop(loop, {}).values():
+            engine.abandon()
+        # What ends so says itself what it was about.
+        self.under_way.difference_update([task for task in tuple(self.under_way) if task.get_loop() is loop])
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

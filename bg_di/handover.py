@@ -1,16 +1,18 @@
 """Give tasks to their engines, and say what became of each: accepted, refused, or unknown."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
+
+import anyio
 
 from bg_di.backend import Accepted
 from bg_di.errors import BackendUnavailable, BackgroundTasksNotAccepted, OutcomeUnknown
 from bg_di.plan import Outgoing, Plan
 from bg_di.record import TaskRecord
 from bg_di.runner import Runner
-from bg_di.steps import in_words
+from bg_di.steps import in_words, is_failure, on_asyncio
 from bg_di.task import Waiting
 
 T = TypeVar("T")
@@ -31,17 +33,61 @@ class HandOver:
     decided: "asyncio.Task[BackgroundTasksNotAccepted | None]"
     told: "asyncio.Task[None]"
 
+    @property
+    def is_decided(self) -> bool:
+        return self.decided.done()
+
     async def decision(self) -> BackgroundTasksNotAccepted | None:
         """Wait until it is decided; whoever is cancelled meanwhile leaves it to go on."""
         await asyncio.wait([self.decided])
         return self.decided.result()
 
+    async def end(self) -> BackgroundTasksNotAccepted | None:
+        """Wait until everybody has heard of it, in the same way."""
+        await asyncio.wait([self.told])
+        return self.decided.result()
 
-def hand_over(runner: Runner, calls: Sequence[Waiting]) -> HandOver:
-    """Begin to hand calls over. To be called in an event loop of asyncio."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refused:
+    """The same where no event loop of asyncio runs, so that no engine can be asked.
+
+    Attributes:
+        calls: what would have been handed over.
+        error: says so.
+        untold: of which nobody has heard yet.
+        runner: of the application.
+    """
+
+    calls: Sequence[Waiting]
+    error: BackgroundTasksNotAccepted
+    untold: list[Outcome]
+    runner: Runner
+    is_decided: ClassVar = True
+
+    async def decision(self) -> BackgroundTasksNotAccepted:
+        return self.error
+
+    async def end(self) -> BackgroundTasksNotAccepted:
+        """Tell everybody of it, whoever is cancelled meanwhile."""
+        with anyio.CancelScope(shield=True):
+            await _tell(self.runner, self.error, self.untold)
+        return self.error
+
+
+def hand_over(runner: Runner, calls: Sequence[Waiting]) -> HandOver | Refused:
+    """Begin to hand calls over."""
+    if not on_asyncio():
+        return _refused(runner, calls)
     outcomes: list[Outcome] = []
     decided = _kept(runner, _decide(runner, calls, outcomes))
-    return HandOver(calls, decided, _kept(runner, _tell(runner, decided, outcomes)))
+    return HandOver(calls, decided, _kept(runner, _tell_decided(runner, decided, outcomes)))
+
+
+def _refused(runner: Runner, calls: Sequence[Waiting]) -> Refused:
+    why = "works on asyncio only: run the application on it"
+    outcomes: list[Outcome] = [(call, BackendUnavailable(_named(_outgoing(call).backend), why)) for call in calls]
+    return Refused(calls, cast(BackgroundTasksNotAccepted, _not_accepted(outcomes)), outcomes, runner)
 
 
 def _kept(runner: Runner, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
@@ -57,33 +103,40 @@ async def _decide(
     by_backend: dict[str, list[Waiting]] = {}
     for call in calls:
         by_backend.setdefault(_outgoing(call).backend, []).append(call)
-    for of_one in await asyncio.gather(*(_accepted(runner, *each) for each in by_backend.items())):
+    for of_one in await asyncio.gather(*(_ask(runner, *each) for each in by_backend.items())):
         outcomes.extend(of_one)
-    for call, outcome in outcomes:
-        if isinstance(outcome, Accepted):
-            runner.accepted(call, outcome)
     return _not_accepted(outcomes)
 
 
-async def _accepted(runner: Runner, backend: str, calls: Sequence[Waiting]) -> Iterable[Outcome]:
+async def _ask(runner: Runner, backend: str, calls: Sequence[Waiting]) -> list[Outcome]:
     """Ask one engine. What it does not answer for is unknown."""
-    seconds = runner.accept_timeout
+    limit = asyncio.timeout(runner.accept_timeout)
     try:
-        async with asyncio.timeout(seconds):
+        async with limit:
             messages = [_outgoing(call).message for call in calls]
-            outcomes = await runner.engines.accept(backend, messages, added_in=[call[1] for call in calls])
-            return list(zip(calls, outcomes, strict=True))
+            answers = await runner.engines.accept(backend, messages, added_in=[call[1] for call in calls])
+        outcomes = [(call, _outcome(backend, answer)) for call, answer in zip(calls, answers, strict=True)]
     except BackendUnavailable as unavailable:
-        error = unavailable
-    except TimeoutError:
-        error = OutcomeUnknown(f"the backend {backend!r}", f"has not answered within accept_timeout={seconds} seconds")
-    except Exception as unexpected:  # noqa: BLE001  # whatever an engine raises, its tasks are not to be forgotten
-        error = OutcomeUnknown(f"the backend {backend!r}", f"failed: {in_words(unexpected)}")
-    except BaseException:
-        for call in calls:
-            runner.cut_off(call, "the event loop ended while it was handed over; it may run all the same")
-        raise
-    return [(call, error) for call in calls]
+        outcomes = [(call, unavailable) for call in calls]
+    except BaseException as error:
+        if not is_failure(error, 0):
+            for call in calls:
+                runner.undecided(call)
+            raise
+        # Whatever an engine raises, its tasks are not to be forgotten.
+        late = f"has not answered within accept_timeout={runner.accept_timeout} seconds"
+        unknown = OutcomeUnknown(_named(backend), late if limit.expired() else f"failed: {in_words(error)}")
+        outcomes = [(call, unknown) for call in calls]
+    for call, outcome in outcomes:
+        if isinstance(outcome, Accepted):
+            runner.accepted(call, outcome)
+    return outcomes
+
+
+def _outcome(backend: str, answer: Any) -> Accepted | BackendUnavailable:
+    if isinstance(answer, Accepted | BackendUnavailable):
+        return answer
+    return OutcomeUnknown(_named(backend), f"has answered with a {type(answer).__qualname__!r}, which says nothing")
 
 
 def _not_accepted(outcomes: Sequence[Outcome]) -> BackgroundTasksNotAccepted | None:
@@ -98,18 +151,27 @@ def _not_accepted(outcomes: Sequence[Outcome]) -> BackgroundTasksNotAccepted | N
     )
 
 
-async def _tell(
-    runner: Runner, decided: "asyncio.Task[BackgroundTasksNotAccepted | None]", outcomes: Sequence[Outcome]
+async def _tell_decided(
+    runner: Runner, decided: "asyncio.Task[BackgroundTasksNotAccepted | None]", outcomes: list[Outcome]
 ) -> None:
     error = await decided
     if error is not None:
-        for call, outcome in outcomes:
-            if isinstance(outcome, BackendUnavailable):
-                await runner.not_accepted(call, error, str(outcome))
+        await _tell(runner, error, outcomes)
+
+
+async def _tell(runner: Runner, error: BackgroundTasksNotAccepted, outcomes: list[Outcome]) -> None:
+    while outcomes:
+        call, outcome = outcomes.pop(0)
+        if isinstance(outcome, BackendUnavailable):
+            await runner.not_accepted(call, error, str(outcome))
 
 
 def _record(call: Waiting) -> TaskRecord:
     return _plan(call).record("waiting")
+
+
+def _named(backend: str) -> str:
+    return f"the backend {backend!r}"
 
 
 def _outgoing(call: Waiting) -> Outgoing:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
+import anyio
+
 from bg_di.backend import Accepted
 from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.plan import Outgoing, Plan
@@ -78,9 +80,10 @@ class InSessions:
         if not why:
             return None
         error = BackgroundTasksNotAccepted(refused=_records(refused), unknown=_records(unknown), accepted=[], why=why)
-        for calls, reason in ((refused, _FORGOTTEN), (unknown, _COMMITTING)):
-            for call in calls:
-                await self._runner.not_accepted(call, error, reason)
+        with anyio.CancelScope(shield=True):
+            for calls, reason in ((refused, _FORGOTTEN), (unknown, _COMMITTING)):
+                for call in calls:
+                    await self._runner.not_accepted(call, error, reason)
         return error
 
     def _ended(self, placeholder: Coroutine[Any, Any, Any], outcome: Accepted | None) -> None:

@@ -72,6 +72,10 @@ def stood_for(task: Task, task_id: str) -> None:
     _about(logging.INFO, task, "was not accepted anew: %s has the same unique key and stands for it", task_id)
 
 
+def undecided(task: Task, task_id: str, reason: str) -> None:
+    _about(logging.ERROR, task, "(%s): %s", task_id, reason)
+
+
 def cut_off(task: Task, reason: str) -> None:
     _about(logging.ERROR, task, "was cut off while it ran: %s", reason)
 
@@ -88,14 +92,17 @@ def dead(backend: str, task_id: str, name: str, reason: str) -> None:
     _on_engine(logging.ERROR, backend, name, task_id, "is dead, kept with the reason: %s", reason)
 
 
-def given_back(backend: str, name: str, task_id: str, seconds: float) -> None:
+def given_back(backend: str, name: str, task_id: str) -> None:
+    _on_engine(logging.WARNING, backend, name, task_id, "was cut off: it goes back, uncounted, when its worker stops")
+
+
+def runs_on(backend: str, name: str, task_id: str) -> None:
     _on_engine(
-        logging.WARNING,
+        logging.ERROR,
         backend,
         name,
         task_id,
-        "did not end within grace_period=%s seconds of the shutdown: it is cut off and given back, uncounted",
-        seconds,
+        "does not let itself be cut off: it is given back all the same, and runs twice",
     )
 
 
@@ -128,6 +135,14 @@ def engine_back(backend: str) -> None:
     logger.info("the worker of %r goes on", backend)
 
 
+def worker_not_stopped(backend: str, error: Exception) -> None:
+    logger.error("the worker of %r could not give back what it had in hand: %s", backend, error)
+
+
+def engine_not_closed(backend: str, error: Exception) -> None:
+    logger.error("the backend %r could not be closed: %s", backend, error)
+
+
 def clean_up_took_too_long(name: str, seconds: float) -> None:
     logger.error(
         "what background task %s cleans up did not end within %s seconds and was given up",
@@ -157,7 +172,7 @@ def heartbeat_works(engine: str) -> None:
     logger.info("the heartbeat of a worker on %s works again", engine)
 
 
-def taken_away(name: str, task_id: str) -> None:
+def lease_lost(name: str, task_id: str) -> None:
     logger.warning(
         "background task %s (%s) was taken from this worker while it ran, as its lease had not been renewed: it may "
         "run twice",

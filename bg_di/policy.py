@@ -68,7 +68,8 @@ class Retry:
 
     def wait_after(self, attempt: int) -> float:
         """Seconds from the end of an attempt, counted from 1, to the next: stamina's documented formula."""
-        jitter = random.uniform(0, seconds(self.wait_jitter))  # noqa: S311
+        most = seconds(self.wait_jitter)
+        jitter = random.uniform(0, most) if most else 0  # noqa: S311
         try:
             wait = seconds(self.wait_initial) * self.wait_exp_base ** (attempt - 1) + jitter
         except OverflowError:
@@ -121,7 +122,6 @@ class Policy:
             positive("background_task", "unique_for", self.unique_for)
             if self.unique_key is None:
                 raise wrong("background_task", "unique_for", self.unique_for, "give the unique_key, too")
-
         if self.session is not None and self.when == "failure":
             raise wrong("using", "when", self.when, "leave it or the session out: the session's commit decides instead")
 

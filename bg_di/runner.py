@@ -112,6 +112,13 @@ class Runner:
         self._tell("refused", call, "failed", reason)
         await self.failed(call, Task(call), error)
 
+    def undecided(self, call: Waiting) -> None:
+        """Say that nobody will ever know whether an engine has a call."""
+        reason = "its event loop ended while it was handed over: it may run all the same"
+        log.undecided(Task(call), cast(Plan, call[6]).reference.task_id, reason)
+        self.ledger.note(call, "cancelled", reason, ran=False)
+        self._tell("refused", call, "cancelled", reason)
+
     async def failed(self, call: Waiting, task: Task, error: BaseException) -> None:
         """Say that a call has failed."""
         self.ledger.note(call, "timed_out" if isinstance(error, TaskTimedOut) else "failed", in_words(error))

@@ -1,5 +1,6 @@
 """One delivery: the attempt that it is, what that adds, and what becomes of the task."""
 
+import math
 from collections.abc import Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from bg_di.task import Task, Waiting, enter_origin
 METHOD: Final = "BACKEND"
 # Seconds until a task runs again that has succeeded, but whose own tasks no engine has accepted.
 _PAUSE: Final = 1.0
+# What an engine keeps of an error: its text may be of any size.
+_LONGEST_REASON: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class DeliveryTasks(RequestBackgroundTasks):
             raise
         if isinstance(verdict, Done):
             if not_accepted is not None:
-                return Again(_PAUSE, number - 1, in_words(not_accepted))
+                return Again(_PAUSE, number - 1, reason_of(not_accepted))
             self._runner.ledger.note(call, "succeeded")
         return verdict
 
@@ -108,7 +111,8 @@ class DeliveryTasks(RequestBackgroundTasks):
         try:
             await call[0]
         except BaseException as error:
-            if not is_failure(error, cancellations):
+            # A task that calls `sys.exit` is not to end the process, nor to come back and do so for ever.
+            if not is_failure(error, cancellations) and not isinstance(error, SystemExit):
                 raise
             return await self._judge(call, plan, number, error)
         return Done()
@@ -119,7 +123,7 @@ class DeliveryTasks(RequestBackgroundTasks):
             wait = _wait_after(plan, number, error)
         except Exception as broken:  # noqa: BLE001  # `Retry.on` is the user's own
             wait, error = None, broken
-        reason = in_words(error)
+        reason = reason_of(error)
         if wait is None:
             await self._runner.failed(call, Task(call), error)
             return Dead(number, reason)
@@ -130,9 +134,14 @@ class DeliveryTasks(RequestBackgroundTasks):
 def _wait_after(plan: Plan, number: int, error: BaseException) -> float | None:
     """Seconds until the next attempt; None if there is none."""
     retry = plan.policy.retry
-    if retry is None or not retry.is_worth(error) or number == retry.attempts:
+    if retry is None or not retry.is_worth(error) or number >= (retry.attempts or math.inf):
         return None
     wait, limit = retry.wait_after(number), retry.timeout_or(None)
     if limit is not None and time() - plan.due_at >= limit:
         return None
     return wait
+
+
+def reason_of(error: BaseException) -> str:
+    """An error as an engine keeps it: short, and text that UTF-8 has."""
+    return in_words(error)[:_LONGEST_REASON].encode(errors="backslashreplace").decode()

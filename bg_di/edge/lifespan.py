@@ -40,14 +40,20 @@ class Lifespan:
         self._grace_period = grace_period
         self._receive = receive
         self._send = send
+        self._started: list[Worker] = []
         self._failure: str | None = None
 
     async def run(self, scope: Scope) -> None:
         """Run the application."""
         try:
             await self._app(scope, self.receive, self.send)
+        except Exception as error:
+            if self._failure is None:
+                raise
+            self._failure += f"; then the application could not shut down: {in_words(error)}"
         finally:
             await self._stop_workers()
+            await self._runner.engines.close()
         if self._failure is not None:
             await self._send({"type": "lifespan.startup.failed", "message": self._failure})
 
@@ -66,10 +72,13 @@ class Lifespan:
         return message
 
     async def send(self, message: Message) -> None:
-        """ASGI's ``send``: the server hears that the application has started when its workers have, too."""
+        """ASGI's ``send``: the server hears that the application has started when its workers have, too.
+
+        And that it has ended when its engines are closed: the event loop may end with that.
+        """
         if message["type"] == "lifespan.startup.complete":
             await self._start_workers()
-        elif message["type"].startswith("lifespan.shutdown."):
+        else:
             await self._runner.engines.close()
         if self._failure is None:
             await self._send(message)
@@ -81,11 +90,12 @@ class Lifespan:
         try:
             for worker in self._workers:
                 await worker.start()
+                self._started.append(worker)
         except Exception as error:  # noqa: BLE001  # whatever it is, the server is told
             self._failure = f"a worker of background tasks could not start: {in_words(error)}"
             await self._stop_workers()
 
     async def _stop_workers(self) -> None:
-        workers, self._workers = self._workers, ()
-        if workers:
-            await asyncio.gather(*(worker.stop(self._grace_period) for worker in workers))
+        started, self._started = self._started, []
+        if started:
+            await asyncio.gather(*(worker.stop(self._grace_period) for worker in started))

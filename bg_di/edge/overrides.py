@@ -49,7 +49,7 @@ class Overrides:
         """Take over what was added to the user's collections, as if it had been added in `origin`."""
         for tasks in (*self._given.get(collection, ()), *self._shared):
             for call in _new(tasks):
-                within(origin, partial(collection.add_task, call))
+                within(origin, partial(collection.add_here, call))
 
 
 def find_overrides(app: App, modules: list[ModuleRefBase]) -> Overrides | None:

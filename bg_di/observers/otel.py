@@ -51,7 +51,8 @@ class OpenTelemetryObserver(TaskObserver):
 
     The metrics have the task's name, never an id or a path: ``messaging.process.duration``, ``bg_di.task.added``,
     ``bg_di.task.waiting``, ``bg_di.task.running`` and ``bg_di.task.dropped``, which counts all that did not run, with
-    the outcome ``"dropped"``, ``"skipped"`` or ``"cancelled"``.
+    the outcome ``"dropped"``, ``"skipped"``, ``"cancelled"`` or ``"refused"``. What an engine has accepted waits there,
+    and here no more.
 
     It adds no arguments of tasks. What an error says of itself is in the exception.
 
@@ -79,7 +80,6 @@ class OpenTelemetryObserver(TaskObserver):
     @contextmanager
     def task(self, record: TaskRecord) -> Generator[None]:
         about, outcome = _about(record), Outcome()
-        self._waiting.add(-1, about)
         ended: dict[str, str] = {}
         # What use_span records by itself leaves out a CancelledError of the task's own code.
         with use_span(
@@ -121,8 +121,9 @@ class OpenTelemetryObserver(TaskObserver):
         if kind == "added":
             self._added.add(1, about)
             self._waiting.add(1, about)
-        elif kind != "released":
-            self._waiting.add(-1, about)
+            return
+        self._waiting.add(-1, about)
+        if kind not in {"released", "accepted"}:
             self._dropped.add(1, {**about, _OUTCOME: kind})
 
     def _span(self, record: TaskRecord) -> Span:

@@ -87,6 +87,12 @@ class Envelope:
         return cls(**parts)
 
 
+def fitting(trace: Mapping[str, str]) -> dict[str, str]:
+    """As much of a trace context as a message takes: its baggage may come from a client, who is to spoil no task."""
+    fits = [(name, value) for name, value in trace.items() if _is_name(name) and _is_name(value)]
+    return dict(fits[:_MAX_TRACE])
+
+
 def _check_version(message: Any) -> None:
     version = message.get("version") if isinstance(message, dict) else None
     if type(version) is not int or not VERSION <= version <= _MAX_VERSION:

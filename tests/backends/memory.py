@@ -120,7 +120,7 @@ class MemoryEngine(Engine):
     async def consume(
         self, names: Collection[str], *, version: int = 1, lost: Callable[[str, str, str], None]
     ) -> "MemoryConsumer":
-        consumer = MemoryConsumer(self._backend, self._application, names)
+        consumer = MemoryConsumer(self._backend, self._application, names, version)
         self._memory.consumers.append(consumer)
         return consumer
 
@@ -147,10 +147,11 @@ class MemoryEngine(Engine):
 
 
 class MemoryConsumer(Consumer):
-    def __init__(self, backend: MemoryBackend, application: str, names: Collection[str]) -> None:
+    def __init__(self, backend: MemoryBackend, application: str, names: Collection[str], version: int) -> None:
         self._memory = backend.memory
         self._application = application
         self._names = set(names)
+        self._version = version
         self._held: dict[str, Delivery] = {}
         self.changed = asyncio.Event()
 
@@ -160,7 +161,7 @@ class MemoryConsumer(Consumer):
             now = time.time()
             mine = [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
             waiting = [kept for kept in mine if kept.state == "accepted" and kept.message.name in self._names]
-            due = [kept for kept in waiting if kept.due_at <= now and kept.message.version == 1][:slots]
+            due = [kept for kept in waiting if kept.due_at <= now and kept.message.version <= self._version][:slots]
             if due:
                 return [self._claim(kept) for kept in due]
             later = min((kept.due_at - now for kept in waiting if kept.due_at > now), default=None)

@@ -141,7 +141,7 @@ class SqliteConsumer(Consumer):
 
     def hear_of_lost(self, delivery: Delivery) -> None:
         """A delivery has been taken from this owner."""
-        self._in_loop(log.taken_away, delivery.name, delivery.task_id)
+        self._in_loop(log.lease_lost, delivery.name, delivery.task_id)
 
     def hear_of_dead(self, entry: Entry) -> None:
         """The heartbeat has made a task dead."""
@@ -201,7 +201,7 @@ class SqliteConsumer(Consumer):
         store.release_all(self._owner.name, now=time.time())
 
     def _poll(self, file: TaskFile) -> None:
-        before, self._version = self._version, file.version()
+        before, self._version = self._version, file.look(Store.version)
         if self._version is None or self._version != before:
             self.hear_of_more()
 

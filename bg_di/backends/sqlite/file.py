@@ -4,12 +4,14 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bg_di.backends.sqlite.failures import explained, primary_code, why
 from bg_di.backends.sqlite.schema import connect, identity
 from bg_di.backends.sqlite.store import Store
 from bg_di.errors import BackendUnavailable, OutcomeUnknown
+
+T = TypeVar("T")
 
 # What passes without the connection being to blame.
 _PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}
@@ -59,14 +61,14 @@ class TaskFile:
             _fail(operations, error)
             self._recover(connection, error.__cause__)
 
-    def version(self) -> object:
-        """Something that is another when somebody else has written to the file; None if it must be opened (again).
+    def look(self, work: Callable[[Store], T]) -> T | None:
+        """What can be read without a transaction; None if the file must be opened (again), or does not work.
 
-        To ask is almost free: nothing is opened, locked or written for it.
+        It is almost free: nothing is opened, written or locked for it.
         """
         with suppress(sqlite3.Error, OSError):
             if self._connection is not None and identity(self._path) == self._identity:
-                return self._identity, *self._connection.execute("PRAGMA data_version").fetchone()
+                return work(Store(self._connection, self._application))
         return None
 
     def close(self) -> None:

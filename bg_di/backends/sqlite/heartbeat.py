@@ -10,10 +10,12 @@ from bg_di.backends.sqlite.file import Operation, TaskFile
 from bg_di.backends.sqlite.in_hand import InHand
 from bg_di.backends.sqlite.owner import Owner, clean, dead
 from bg_di.backends.sqlite.pulse import Pulse
+from bg_di.backends.sqlite.rhythm import Turn, Watch
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.terms import Terms
 
-_TIDY: Final = 60.0
+# What may have to look at all that waits, or at a folder.
+_RARELY: Final = 60.0
 _PRUNED_AT_ONCE: Final = 1000
 
 
@@ -44,8 +46,8 @@ class Knowledge:
 class Heartbeat:
     """Keeps an owner's leases, takes back what others have lost, and tidies up.
 
-    A beat that finds nothing to do writes nothing. One that fails is made up for by the next: what was due then is
-    done first of all.
+    A beat that finds nothing to do writes and locks nothing. One that fails is made up for by the next: what was due
+    then is done first of all.
     """
 
     def __init__(
@@ -66,28 +68,40 @@ class Heartbeat:
         self._in_hand = in_hand
         self._pulse = pulse
         self._listener = listener
-        self._renewal = _Turn(terms.lease / 3)
-        self._telling = _Turn(terms.unknown_after / 4)
-        self._tidying = _Turn(min(_TIDY, terms.keep))
-        self._leases = _Watch(self._terms.lease / 3)
-        self._names = _Watch(terms.unknown_after / 4)
+        self._renewal = Turn(terms.lease / 3)
+        self._telling = Turn(terms.unknown_after / 4)
+        self._tidying = Turn(min(_RARELY, terms.keep))
+        self._burying = Turn(min(_RARELY, terms.unknown_after / 8))
+        self._chores = (self._telling, self._tidying, self._burying)
+        self._leases = Watch(terms.lease / 3)
+        self._names = Watch(terms.unknown_after / 4)
 
     def beat(self, file: TaskFile) -> None:
-        """Do all of it, in one transaction, where what fails does not keep the leases from being renewed."""
-        renewal, round_ = Operation(self._renew), Operation(self._look_around)
-        file.execute([renewal, round_])
-        error = renewal.error or round_.error
+        """Do all of it, in one transaction, where what fails does not keep the leases from being renewed.
+
+        Where there is nothing to do there is none: whoever is stopped in one holds up everybody.
+        """
+        if file.look(self._is_idle):
+            return
+        renewal, chores = Operation(self._renew), Operation(self._look_around)
+        file.execute([renewal, chores])
+        error = renewal.error or chores.error
         if renewal.error is None:
             self._say_lost(renewal.result)
-        if round_.error is None:
-            self._say_changed(round_.result)
+        if chores.error is None:
+            self._say_changed(chores.result)
         if error is not None:
             self._make_up()
         self._listener.hear_of_failure(error)
 
+    def _is_idle(self, store: Store) -> bool:
+        """Whether nobody has anything in hand, and nothing else has to be done."""
+        has_chores = any(turn.is_due() for turn in self._chores)
+        return not has_chores and not self._in_hand.held() and not store.owners()
+
     def _renew(self, store: Store) -> Sequence[Delivery]:
         held = self._in_hand.held()
-        if not held or not self._pulse.is_felt() or not self._renewal.is_due():
+        if not held or not self._pulse.is_felt() or not self._renewal.take():
             return ()
         return store.renew(held, now=time.time(), lease=self._terms.lease)
 
@@ -100,11 +114,11 @@ class Heartbeat:
         return [*self._take_back(store, now), *self._bury_unknown(store, now)]
 
     def _tell(self, store: Store, now: float) -> None:
-        if self._telling.is_due():
+        if self._telling.take():
             store.know(self._knowledge.names, version=self._knowledge.version, now=now)
 
     def _tidy(self, store: Store, now: float) -> None:
-        if self._tidying.is_due():
+        if self._tidying.take():
             # Before anything is taken back from the dead: should that not be written, their files still say it.
             clean(self._path, keep=store.owners())
             if store.prune(before=now - self._terms.keep, now=now, limit=_PRUNED_AT_ONCE) == _PRUNED_AT_ONCE:
@@ -115,12 +129,15 @@ class Heartbeat:
         if store.release_all(self._owner.name, now=now, keep=[held.task_id for held in self._in_hand.held()]):
             self._listener.hear_of_more()
         gone = dead(self._path, store.owners() - {self._owner.name})
-        # The living have had the time to renew.
-        expired = now if self._leases.lasts(self._terms.lease / 3, now) else 0.0
-        return store.take_back(dead=gone, max_deliveries=self._terms.max_deliveries, now=now, expired=expired)
+        # After a gap, the living need a third of a lease to renew, and a beat.
+        expired = now if self._leases.lasts(self._terms.lease / 2, now) else 0.0
+        taken = store.take_back(dead=gone, max_deliveries=self._terms.max_deliveries, now=now, expired=expired)
+        if gone and taken:
+            self._tidying.is_due_again()  # nothing is left for which the files of the dead are needed
+        return taken
 
     def _bury_unknown(self, store: Store, now: float) -> Sequence[Entry]:
-        if not self._names.lasts(self._terms.unknown_after, now):
+        if not self._burying.take() or not self._names.lasts(self._terms.unknown_after, now):
             return ()
         return store.bury_unknown(before=now - self._terms.unknown_after, now=now)
 
@@ -137,44 +154,5 @@ class Heartbeat:
                 self._listener.hear_of_more()
 
     def _make_up(self) -> None:
-        for turn in (self._renewal, self._telling, self._tidying):
+        for turn in (self._renewal, *self._chores):
             turn.is_due_again()
-
-
-class _Turn:
-    """Comes every so many seconds, for the first time at once."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._next = time.monotonic()
-
-    def is_due(self) -> bool:
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + self._seconds
-        return True
-
-    def is_due_again(self) -> None:
-        self._next = time.monotonic()
-
-
-class _Watch:
-    """For how long somebody has been able to look without a gap, by the clock that others are judged by.
-
-    After one, as when the machine was suspended or the file was locked, others may not have come to say that they
-    live and what they know.
-
-    Args:
-        gap: more seconds than that between two looks.
-    """
-
-    def __init__(self, gap: float) -> None:
-        self._gap = gap
-        self._since = self._last = time.time()
-
-    def lasts(self, seconds: float, now: float) -> bool:
-        if not self._last <= now <= self._last + self._gap:
-            self._since = now
-        self._last = now
-        return now - self._since >= seconds

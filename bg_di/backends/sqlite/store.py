@@ -87,6 +87,11 @@ class Store:
         """Keep it with the reason, and do not run it again by itself; `attempt` have been made."""
         return self._changes(statements.BURY, delivery, attempt=attempt, reason=reason, now=now)
 
+    def version(self) -> int:
+        """Another number when somebody else has written to the file since this connection asked last."""
+        (version,) = self._execute("PRAGMA data_version").fetchone()
+        return int(version)
+
     def owners(self) -> set[str]:
         """Who has something in hand, in all applications on the file."""
         return {owner for (owner,) in self._execute(statements.OWNERS)}

@@ -121,6 +121,17 @@ class Deliveries:
                 assert delivery.delivery == 1
 
     @promise()
+    async def test_a_worker_that_stops_is_given_nothing(self, backend: Backend) -> None:
+        """Also where it waits at that moment, and where there is something."""
+        async with opened(backend) as engine, working(engine) as consumer:
+            waiting = asyncio.create_task(consumer.receive(1))
+            await asyncio.sleep(0)
+            await consumer.stop()
+            assert list(await waiting) == []
+            await engine.accept([message()])
+            assert list(await consumer.receive(1)) == []
+
+    @promise()
     async def test_what_is_released_is_delivered_again_uncounted(self, backend: Backend) -> None:
         """It has not been run to its end."""
         async with opened(backend) as engine, working(engine) as consumer:

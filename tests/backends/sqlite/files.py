@@ -1,8 +1,11 @@
 """What the tests of the SQLite engine share: a file, messages for it, and a thread that is held up."""
 
+import asyncio
+import resource
 import sqlite3
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,24 @@ def claim(
 
 def ids(deliveries: list[Delivery]) -> list[str]:
     return [delivery.task_id for delivery in deliveries]
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """Of this process: writing past it fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def until(happens: Callable[[], object]) -> None:
+    """Let others go on until something is so."""
+    async with asyncio.timeout(30):
+        while not happens():
+            await asyncio.sleep(0.01)
 
 
 class Blocked:

@@ -2,15 +2,12 @@
 
 import multiprocessing
 import os
-import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 
@@ -18,26 +15,10 @@ from bg_di.backends.sqlite import schema
 from bg_di.errors import BackendUnavailable
 from tests.backends.sqlite.files import connect
 
-NOBODY = 65534
-
 
 def dump(path: Path) -> list[str]:
     with closing(sqlite3.connect(path)) as connection:
         return list(connection.iterdump())
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """One that everybody can reach, while the process has given up the rights of root, whom no mode stops."""
-    root = os.geteuid() == 0
-    path = Path(mkdtemp())
-    if root:
-        os.chown(path, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-    yield path
-    if root:
-        os.seteuid(0)
-    shutil.rmtree(path)
 
 
 def test_a_new_file_is_its_owners_only(tmp_path: Path) -> None:

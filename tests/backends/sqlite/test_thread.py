@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,15 +12,11 @@ from pathlib import Path
 import pytest
 
 from bg_di.backend import Accepted, Message
+from bg_di.backends.sqlite.file import Operation, TaskFile
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.thread import DatabaseThread
 from bg_di.errors import BackendUnavailable
 from tests.backends.sqlite.files import Blocked, connect, message
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "tasks.db"
 
 
 @pytest.fixture
@@ -176,6 +173,54 @@ def test_a_thread_that_was_never_used_makes_no_file(path: Path) -> None:
     """The file is opened by the first operation."""
     DatabaseThread(str(path), "shop").close()
     assert not path.exists()
+
+
+async def test_what_follows_from_an_operation_is_done_before_anything_else(thread: DatabaseThread) -> None:
+    """In the thread, and only when it has been written."""
+    done: list[object] = []
+
+    def fails(store: Store) -> None:
+        raise ValueError("no")
+
+    await thread.run(accept(message("a")), then=lambda result: done.append((threading.current_thread(), result)))
+    assert done == [(thread._thread, [Accepted(task_id="a", is_new=True)])]
+    with pytest.raises(ValueError, match="no"):
+        await thread.run(fails, then=done.append)
+    assert len(done) == 1
+
+
+def test_what_is_repeated_is_done_without_being_asked(thread: DatabaseThread) -> None:
+    """Between operations, at once and again, until it is ended."""
+    thread.call(accept(message("a")))
+    times = threading.Semaphore(0)
+    end = thread.every(0.01, lambda file: times.release())
+    for _ in range(3):
+        assert times.acquire(timeout=10)
+    thread.every(3600, lambda file: times.release())
+    assert thread.call(lambda store: store.counts(now=0).waiting) == 1
+    end()
+    assert len(thread._repeated) == 1
+
+
+def test_whether_others_have_written_is_known_without_writing(path: Path) -> None:
+    """What it has written itself does not count; a file that is not there has to be opened."""
+    file = TaskFile(str(path), "shop", busy_timeout=1)
+
+    def version() -> int | None:
+        return file.look(Store.version)
+
+    assert version() is None
+    file.execute([Operation(accept(message("a")))])
+    before = version()
+    file.execute([Operation(accept(message("b")))])
+    assert version() == before is not None
+    with closing(connect(path)) as connection:
+        Store(connection, "shop").accept([message("c")])
+    assert version() not in {before, None}
+    assert file.look(lambda store: store._connection.execute("SELECT * FROM nowhere")) is None
+    path.rename(path.with_suffix(".moved"))
+    assert version() is None
+    file.close()
 
 
 def in_child(thread: DatabaseThread) -> None:

@@ -3,10 +3,9 @@
 import asyncio
 import os
 import pickle
-import resource
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +14,9 @@ import pytest
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.thread import DatabaseThread
 from bg_di.errors import BackendUnavailable, OutcomeUnknown
-from tests.backends.sqlite.files import Blocked, message
+from tests.backends.sqlite.files import Blocked, message, no_file_beyond
 
 BIG = b"x" * 1_000_000
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "tasks.db"
 
 
 @pytest.fixture
@@ -96,17 +90,6 @@ async def test_whoever_shares_a_transaction_that_sqlite_undoes_hears_of_it(threa
     assert [type(error) for error in errors] == [BackendUnavailable] * 3
     assert len(set(map(id, errors))) == 3
     assert kept(thread) == ["a"]
-
-
-@contextmanager
-def no_file_beyond(size: int) -> Iterator[None]:
-    """Of this process: writing past it fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_commit_that_fails_leaves_the_outcome_open(thread: DatabaseThread, path: Path) -> None:
