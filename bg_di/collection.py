@@ -139,10 +139,11 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
         return plan
 
     def _append_outgoing(self, call: Waiting, plan: Plan | Declaration) -> None:
-        # Threads may be the first to add one at once.
-        self.__dict__.setdefault("_handing_over", [])
-        self.__dict__.setdefault("_in_sessions", InSessions(self._runner))
-        self.outgoing = True
+        if not self.outgoing:
+            # Threads may be the first to add one at once.
+            self.__dict__.setdefault("_handing_over", [])
+            self.__dict__.setdefault("_in_sessions", InSessions(self._runner))
+            self.outgoing = True
         if plan.policy.session is not None:
             self._in_sessions.add(call)
             return

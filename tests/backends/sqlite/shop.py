@@ -58,6 +58,7 @@ class Shop:
         observers: tuple[Any, ...] = (),
         modules: tuple[Any, ...] = (),
         engine_options: Any = None,
+        migration_options: Any = None,
         **options: Any,
     ) -> None:
         self.folder = folder
@@ -71,7 +72,7 @@ class Shop:
         self.sql = EllarSQLModule.setup(
             databases=f"{_URLS[kind]}:///{database or self.file}",
             engine_options=engine_options,
-            migration_options={"directory": str(folder / "migrations")},
+            migration_options={"directory": str(folder / "migrations"), "context_configure": migration_options or {}},
             root_path=str(folder),
         )
         self.app = self._application(embedded, observers, modules, options)

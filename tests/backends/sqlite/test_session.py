@@ -616,6 +616,19 @@ async def test_a_hand_over_behind_the_requests_own_write_lock_is_refused_at_once
     assert "refused: mail" in log.text
 
 
+async def test_it_is_refused_in_an_error_response_too(shop: Shop, log: Log) -> None:
+    """Which is sent where the request's scope has been left."""
+
+    async def use(how: str, session: Any, tasks: BackgroundTasks) -> None:
+        await shop.order(session, how)
+        tasks.using(when="always").add_task(mail, str(shop.folder), how)
+        raise ValueError
+
+    shop.use = use
+    assert (await shop.visit()).status == 503
+    assert "is locked by a session of this very request" in log.text
+
+
 async def test_a_transaction_that_the_user_begins_himself_is_not_taken_for_a_lock(shop: Shop) -> None:
     """It may only have read."""
 

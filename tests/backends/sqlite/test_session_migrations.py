@@ -9,6 +9,12 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from ellar_sql import EllarSQLService
+from sqlalchemy import MetaData
+
+from tests.backends.sqlite.shop import Shop, serving
 
 ROOT = Path(__file__).parents[3]
 
@@ -95,6 +101,29 @@ class Project:
     def migration(self, message: str) -> str:
         self.db("migrate", "-m", message)
         return "".join(path.read_text() for path in (self.folder / "migrations" / "versions").glob(f"*_{message}.py"))
+
+
+async def test_our_tables_are_overlooked_whatever_the_user_asks(tmp_path: Path) -> None:
+    """As alembic compares a database with models."""
+    shop = Shop(tmp_path, "sync", migration_options={"include_name": lambda name, kind, parents: name != "legacy"})
+    async with serving(shop.app):
+        pass
+    other = Shop(tmp_path, "sync")
+    for statement in ("CREATE TABLE legacy (id INTEGER)", "CREATE INDEX bg_di_users_own ON orders (number)"):
+        shop.rows(statement)
+    assert compared(shop) == {"orders"}
+    assert compared(other) == {"orders", "legacy"}
+    await shop.dispose()
+    await other.dispose()
+
+
+def compared(shop: Shop) -> set[str]:
+    """The tables that are not among the models, and so would be dropped."""
+    service = shop.app.injector.get(EllarSQLService)
+    with service.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=dict(service.migration_options.context_configure))
+        found = compare_metadata(context, MetaData())
+    return {each[1].name for each in found if each[0] == "remove_table"}
 
 
 @pytest.mark.parametrize(
