@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: test check demo chaos bench count valgrind clean
+.PHONY: test check demo demo-durable chaos bench count valgrind clean
 
 test: .venv/test  ## everything that is promised, proven
 	rm -f .coverage .coverage.*
@@ -20,6 +20,9 @@ check: .venv/check  ## format, lint, types, layers
 
 demo: .venv/demo  ## an application that answers a sign-up at once and mails afterwards
 	$(BIN)/python -m examples.signup
+
+demo-durable: .venv/demo  ## the same with its tasks on a file: it is killed before the mails are out, and none is lost
+	$(BIN)/python -m examples.signup.demo.durable
 
 bench: .venv/test valgrind  ## all measurements, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

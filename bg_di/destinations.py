@@ -123,8 +123,9 @@ class Destinations:
             )
         if not listed.stands_for(plan.func, plan.service):
             raise TypeError(
-                f"add_task() cannot hand {plan.name} over to the backend {backend!r}: the option 'tasks' lists another "
-                "task of this name, which a worker would run instead; give one of them another name"
+                f"add_task() cannot hand {plan.name} over to the backend {backend!r}: a worker would run "
+                f"{listed.where} instead, which the option 'tasks' lists by this name; add that one, or give this one "
+                "another name"
             )
         return listed
 

@@ -376,8 +376,8 @@ async def test_unique_keys_are_accepted_once(log: Log) -> None:
     first = engines.memory.one().message
     assert first.unique_until == first.due_at + 60
     assert {reference.task_id for reference in references} == {first.task_id}
-    said = f"background task send of GET / was not accepted anew: {first.task_id} has the same unique key and stands for it"
-    assert log.messages == [said] * 3
+    stands = f"{first.task_id} has the same unique key and stands for it"
+    assert log.messages == [f"background task send of GET / was not accepted anew: {stands}"] * 3
     assert {record.levelname for record in log.records} == {"INFO"}
 
 

@@ -10,7 +10,8 @@ The application, in the order in which to read it:
 ``routers.py``         a function route that sets ``background`` of its response, as Starlette has it
 ``app.py``             the modules: background tasks are declared once, at the root
 ``server.py``          what a server is told to run: ``uvicorn examples.signup.server:application``
+``durable.py``         the same with its tasks on a file; only the declaration differs
 =====================  ==========================================================================
 
-``python -m examples.signup`` is the demo, in ``demo/``.
+``python -m examples.signup`` is the demo, in ``demo/``; ``python -m examples.signup.demo.durable`` the one that kills.
 """

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 
@@ -27,3 +28,8 @@ class MailSettings:
             host=os.environ.get("SIGNUP_SMTP_HOST", "127.0.0.1"),
             port=int(os.environ.get("SIGNUP_SMTP_PORT", "25")),
         )
+
+
+def tasks_file() -> Path:
+    """The file that keeps tasks, where they are durable: ``SIGNUP_TASKS``; by default it is in the current folder."""
+    return Path(os.environ.get("SIGNUP_TASKS", "signup-tasks.db"))

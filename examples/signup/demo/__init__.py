@@ -1,10 +1,10 @@
 """The demo: a real mail server, the application on a real server, and twenty people who sign up at once."""
 
-import asyncio
 import time
 
-from examples.signup.demo.application import DidNotStart, serve
+from examples.signup.demo.application import serve
 from examples.signup.demo.check import is_lost, problems
+from examples.signup.demo.outcome import exit_code
 from examples.signup.demo.people import PEOPLE
 from examples.signup.demo.post_office import PostOffice, mail_server
 from examples.signup.demo.report import report
@@ -24,26 +24,20 @@ def main(application: str = "examples.signup.server:application", *, patience: f
     Returns:
         The exit code: 0 if everything was as it must be, else 1.
     """
-    try:
-        wrong = asyncio.run(_run(application, patience))
-    except DidNotStart as error:
-        wrong = [str(error)]
-    for problem in wrong:
-        print(f"WRONG: {problem}")
-    return 1 if wrong else 0
+    return exit_code(_run(application, patience))
 
 
 async def _run(application: str, patience: float) -> list[str]:
     timeline = Timeline()
     async with (
         mail_server(PostOffice(PEOPLE, timeline, patience=patience)) as port,
-        serve(application, {"SIGNUP_SMTP_PORT": str(port)}, timeline) as url,
+        serve(application, {"SIGNUP_SMTP_PORT": str(port)}, timeline) as server,
     ):
-        print(f"{url} is the application, on a server in a process of its own.")
+        print(f"{server.url} is the application, on a server in a process of its own.")
         print(f"127.0.0.1:{port} is the mail server. It holds each mail until the sign-up has been answered.")
         print(f"{len(PEOPLE)} people sign up at once.\n", flush=True)
         since = time.monotonic()
-        await sign_up_all(url, PEOPLE, timeline)
+        await sign_up_all(server.url, PEOPLE, timeline)
         await timeline.until(lambda moments: not problems(PEOPLE, moments) or is_lost(moments), timeout=MAILED_WITHIN)
     print(report(PEOPLE, timeline.moments, since), end="\n\n")
     # Once more now that everything has ended: there may be too much, too.

@@ -7,9 +7,10 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from examples.signup.demo.timeline import Logged, Moment, Timeline
+from examples.signup.demo.timeline import Ended, Killed, Logged, Moment, Timeline
 
 ROOT = Path(__file__).parents[3]
 STARTS_WITHIN = STOPS_WITHIN = 30
@@ -22,16 +23,36 @@ class DidNotStart(Exception):
     """The server did not say that it is running."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server that runs.
+
+    Attributes:
+        url: where the application is.
+    """
+
+    url: str
+    process: Process
+    timeline: Timeline
+
+    async def kill(self) -> None:
+        """End it as a crash does, by SIGKILL: nothing of it can finish or clean up."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        self.timeline.add(Killed())
+        await self.process.wait()
+
+
 @asynccontextmanager
-async def serve(application: str, environment: Mapping[str, str], timeline: Timeline) -> AsyncIterator[str]:
-    """Run an application on uvicorn, on a free port of this machine, and give its URL.
+async def serve(application: str, environment: Mapping[str, str], timeline: Timeline) -> AsyncIterator[Server]:
+    """Run an application on uvicorn, on a free port of this machine.
 
     At the end the server is told to stop: it finishes what runs first.
 
     Args:
         application: as uvicorn takes it, ``"module:attribute"``.
         environment: variables for its process.
-        timeline: gets what it logs.
+        timeline: gets what it logs, and how it ended.
 
     Raises:
         DidNotStart: with what it has logged.
@@ -45,11 +66,13 @@ async def serve(application: str, environment: Mapping[str, str], timeline: Time
         stderr=PIPE,
     )
     assert process.stderr is not None, "it is a pipe"
+    begin = len(timeline.moments)
     reading = asyncio.create_task(_read(process.stderr, timeline))
     try:
-        yield await _url(timeline, reading)
+        url = await _url(timeline, reading, begin)
+        yield Server(url=url, process=process, timeline=timeline)
     finally:
-        await _stop(process)
+        timeline.add(Ended(status=await _stop(process)))
         await reading
 
 
@@ -58,13 +81,16 @@ async def _read(log: asyncio.StreamReader, timeline: Timeline) -> None:
         timeline.add(Logged(line=line.decode(errors="replace").rstrip()))
 
 
-async def _url(timeline: Timeline, reading: asyncio.Task[None]) -> str:
-    running = asyncio.create_task(timeline.until(lambda moments: bool(_urls(moments)), timeout=STARTS_WITHIN))
+async def _url(timeline: Timeline, reading: asyncio.Task[None], begin: int) -> str:
+    def has_url(moments: Sequence[Moment]) -> bool:
+        return bool(_urls(moments[begin:]))
+
+    running = asyncio.create_task(timeline.until(has_url, timeout=STARTS_WITHIN))
     await asyncio.wait([running, reading], return_when=asyncio.FIRST_COMPLETED)
     running.cancel()
-    urls = _urls(timeline.moments)
+    urls = _urls(timeline.moments[begin:])
     if not urls:
-        log = [moment.line for moment in timeline.moments if isinstance(moment, Logged)]
+        log = [moment.line for moment in timeline.moments[begin:] if isinstance(moment, Logged)]
         raise DidNotStart("\n".join(["the application did not start, it logged:", *log]))
     return urls[0]
 
@@ -74,12 +100,12 @@ def _urls(moments: Sequence[Moment]) -> list[str]:
     return [match[1] for match in found if match]
 
 
-async def _stop(process: Process) -> None:
+async def _stop(process: Process) -> int:
     with suppress(ProcessLookupError):
         process.terminate()
     try:
         async with asyncio.timeout(STOPS_WITHIN):
-            await process.wait()
+            return await process.wait()
     except TimeoutError:
         process.kill()
-        await process.wait()
+        return await process.wait()

@@ -44,3 +44,6 @@ PEOPLE = (
     *_by_controller("Jean", "Katherine", "Ken", "Margaret", "Niklaus", "Radia", "Shafi"),
     *_by_router("Anita", "Dennis", "Karen", "Sophie", "Tony"),
 )
+
+# Those whose mail is a collected task. That of the others is their response's own, and never leaves the process.
+BY_CONTROLLER = tuple(person for person in PEOPLE if person.path == "/accounts/")

@@ -1,46 +1,71 @@
 """A mail server that cannot be too early.
 
-It holds each mail until it knows that the sign-up which it is for has been answered. So an application that
-sends the mail before the response, or that keeps the response until the mail is gone, gets nowhere: the order
-that the demo shows cannot be an accident.
+It holds each mail until something has happened: that the sign-up which it is for has been answered, for example. So an
+application that sends the mail before the response, or that keeps the response until the mail is gone, gets nowhere:
+the order that the demo shows cannot be an accident.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import partial
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from examples.signup.demo.people import Person
-from examples.signup.demo.timeline import Answered, HeldInVain, Mailed, Moment, PutOff, Refused, Timeline
+from examples.signup.demo.timeline import (
+    Answered,
+    CutOff,
+    HeldInVain,
+    Mailed,
+    Moment,
+    PutOff,
+    Refused,
+    Timeline,
+    Tried,
+)
+
+# Whether mail for an address may be taken, after these moments.
+Gate = Callable[[str, Sequence[Moment]], bool]
+
+
+def is_answered(address: str, moments: Sequence[Moment]) -> bool:
+    """Whether the sign-up that a mail is for has been answered."""
+    return any(isinstance(moment, Answered) and moment.email == address for moment in moments)
 
 
 class PostOffice:
     """What the mail server does with mail, as a handler of aiosmtpd.
 
     Args:
-        people: whose sign-ups it waits for, and whose mail it refuses.
-        timeline: tells it who has been answered, and is told what becomes of the mail.
-        patience: seconds for which it holds a mail.
+        people: whose mail it refuses or puts off.
+        timeline: tells it what happens, and is told what becomes of the mail.
+        gate: what it waits for.
+        patience: seconds for which it holds a mail; None: until it need not any more.
     """
 
-    def __init__(self, people: Sequence[Person], timeline: Timeline, *, patience: float) -> None:
+    def __init__(
+        self, people: Sequence[Person], timeline: Timeline, *, gate: Gate = is_answered, patience: float | None
+    ) -> None:
         self._refused = {person.email for person in people if person.refused}
         self._busy = {person.email for person in people if person.busy}
         self._timeline = timeline
+        self._gate = gate
         self._patience = patience
 
     async def handle_RCPT(  # noqa: N802
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        """Who is it for? Say nothing before that one's sign-up has been answered."""
-
-        def answered(moments: Sequence[Moment]) -> bool:
-            return any(isinstance(moment, Answered) and moment.email == address for moment in moments)
-
-        if not await self._timeline.until(answered, timeout=self._patience):
+        """Who is it for? Say nothing before the gate is open."""
+        self._timeline.add(Tried(email=address))
+        try:
+            is_open = await self._timeline.until(partial(self._gate, address), timeout=self._patience)
+        except asyncio.CancelledError:
+            self._timeline.add(CutOff(email=address))
+            raise
+        if not is_open:
             self._timeline.add(HeldInVain(email=address))
             return "451 4.3.0 the sign-up has not been answered"
         if address in self._busy:

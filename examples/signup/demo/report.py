@@ -3,7 +3,20 @@
 from collections.abc import Sequence
 
 from examples.signup.demo.people import Person
-from examples.signup.demo.timeline import Answered, HeldInVain, Logged, Mailed, Moment, PutOff, Refused, Unanswered
+from examples.signup.demo.timeline import (
+    Answered,
+    CutOff,
+    HeldInVain,
+    Killed,
+    Logged,
+    Mailed,
+    Moment,
+    Personal,
+    PutOff,
+    Refused,
+    StartedAgain,
+    Unanswered,
+)
 
 
 def report(people: Sequence[Person], moments: Sequence[Moment], since: float) -> str:
@@ -15,6 +28,19 @@ def report(people: Sequence[Person], moments: Sequence[Moment], since: float) ->
 
 def _line(moment: Moment, people: dict[str, Person]) -> str:
     match moment:
+        case Personal():
+            return _about(moment, people)
+        case Killed():
+            return "KILLED    the application, by SIGKILL"
+        case StartedAgain():
+            return "started   the application, again"
+        case Logged(line=line) if _is_worth_showing(line):
+            return f"log       {line}"
+    return ""
+
+
+def _about(moment: Personal, people: dict[str, Person]) -> str:
+    match moment:
         case Answered(email=email, status=status):
             return f"response  {people[email].name:<10} {status} from POST {people[email].path}"
         case Unanswered(email=email, reason=reason):
@@ -25,10 +51,10 @@ def _line(moment: Moment, people: dict[str, Person]) -> str:
             return f"refused   {_name(email, people):<10} {reply} for {email}"
         case PutOff(email=email, reply=reply):
             return f"put off   {_name(email, people):<10} {reply} for {email}"
+        case CutOff(email=email):
+            return f"cut off   {_name(email, people):<10} the application has gone, the mail is not taken"
         case HeldInVain(email=email):
             return f"TOO EARLY {_name(email, people):<10} a mail waited for the response, which did not come"
-        case Logged(line=line) if _is_worth_showing(line):
-            return f"log       {line}"
     return ""
 
 

@@ -49,6 +49,16 @@ class Unanswered(Personal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tried(Personal):
+    """The application has begun to hand a mail to the mail server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOff(Personal):
+    """The application has gone while the mail server held the mail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mailed(Personal):
     """The mail server has put a mail into the mailbox; the attributes are what the mail itself says."""
 
@@ -83,6 +93,23 @@ class Logged(Moment):
     line: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Killed(Moment):
+    """The application's process has been sent what no process can refuse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended(Moment):
+    """The application's process has ended; its status is the signal's number below zero, if one has ended it."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedAgain(Moment):
+    """The application takes requests again."""
+
+
 class Timeline:
     """Moments in the order in which they happened, to which coroutines can listen."""
 
@@ -96,8 +123,8 @@ class Timeline:
         self._more.set()
         self._more = asyncio.Event()
 
-    async def until(self, condition: Callable[[Sequence[Moment]], bool], *, timeout: float) -> bool:
-        """Wait until the condition holds; return whether it does before `timeout` seconds are over."""
+    async def until(self, condition: Callable[[Sequence[Moment]], bool], *, timeout: float | None) -> bool:
+        """Wait until the condition holds; return whether it does before `timeout` seconds are over, if any."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while not condition(self.moments):
