@@ -84,7 +84,7 @@ async def test_without_a_limit_attempts_go_on() -> None:
     shop = Shop(task)
     await shop.add(task)
     await shop.work(*["reschedule"] * 50, "acknowledge")
-    assert ATTEMPTS == list(range(1, 52))
+    assert list(range(1, 52)) == ATTEMPTS
 
 
 @pytest.mark.parametrize(

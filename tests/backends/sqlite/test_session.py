@@ -26,8 +26,8 @@ from bg_di import (
 )
 from bg_di.errors import InvalidOptions
 from tests.backends.sqlite.files import until
-from tests.backends.sqlite.shop import KINDS, Kind, Shop, do, mail, serving
-from tests.harness import Log, concurrently
+from tests.backends.sqlite.sql_shop import KINDS, Kind, Shop, do, mail
+from tests.harness import Log, concurrently, running
 
 FORGOTTEN = "neither committed nor rolled back by the end of the request"
 GONE = "the transaction of its session ended without committing it"
@@ -109,7 +109,7 @@ async def test_a_task_goes_with_its_savepoint(shop: Shop) -> None:
         await do(session.commit())
 
     shop.use = use
-    async with serving(shop.app):
+    async with running(shop.app):
         await shop.visit()
         await until(lambda: shop.mailed == ["innermost", "inside", "outside"])
     assert shop.history.count("dropped") == 1
@@ -216,7 +216,7 @@ async def test_what_was_committed_runs_though_the_handler_fails_afterwards(shop:
         raise ValueError
 
     shop.use = use
-    async with serving(shop.app):
+    async with running(shop.app):
         assert (await shop.visit()).status == 500
         await until(lambda: shop.mailed == ["it"])
 
@@ -249,7 +249,7 @@ async def test_the_worker_hears_of_the_commit_at_once(tmp_path: Path, kind: Kind
         await do(getattr(session, how)())
 
     shop.use = use
-    async with serving(shop.app):
+    async with running(shop.app):
         await shop.visit("rollback")
         await shop.visit("commit")
         assert heard.events == ["added waiting", "dropped dropped", "added waiting", "accepted accepted"]
@@ -270,7 +270,7 @@ async def test_hundreds_at_once_lose_and_invent_nothing(tmp_path: Path, kind: Ki
 
     shop.use = use
     expected = sorted(str(number) for number in range(300) if number % 3)
-    async with serving(shop.app):
+    async with running(shop.app):
         for start in range(0, 300, 50):
             # A sync session blocks the event loop, and so whoever holds the lock, if it waits in between.
             clients = await concurrently([partial(shop.visit, str(start + number)) for number in range(50)])
@@ -289,7 +289,7 @@ async def test_a_sync_handler_commits_in_its_thread(tmp_path: Path) -> None:
         getattr(session, how)()
 
     shop.use = use
-    async with serving(shop.app):
+    async with running(shop.app):
         await shop.visit("thread/rollback")
         await shop.visit("thread/commit")
         await until(lambda: shop.mailed == ["commit"])
@@ -643,7 +643,7 @@ async def test_a_transaction_that_the_user_begins_himself_is_not_taken_for_a_loc
     event.listen(engine, "connect", leave_it_to_us)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     shop.use = use
-    async with serving(shop.app):
+    async with running(shop.app):
         assert (await shop.visit()).status == 200
 
 
@@ -662,7 +662,7 @@ async def test_the_tables_are_made_in_the_transaction_that_needs_them_first(shop
     await shop.visit("writes")
     await shop.visit("does not")
     assert len(shop.accepted) == 2
-    async with serving(shop.app):
+    async with running(shop.app):
         await until(lambda: len(shop.mailed) == 2)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.backends.sqlite.files import until
-from tests.backends.sqlite.shop import KINDS, Shop
+from tests.backends.sqlite.sql_shop import KINDS, Shop
 from tests.servers.process import Server
 
-APP = "tests.backends.sqlite.shop:app"
+APP = "tests.backends.sqlite.sql_shop:app"
 
 
 def visit(server: Server, how: str) -> str:

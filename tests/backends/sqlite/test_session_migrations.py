@@ -14,7 +14,8 @@ from alembic.migration import MigrationContext
 from ellar_sql import EllarSQLService
 from sqlalchemy import MetaData
 
-from tests.backends.sqlite.shop import Shop, serving
+from tests.backends.sqlite.sql_shop import Shop
+from tests.harness import running
 
 ROOT = Path(__file__).parents[3]
 
@@ -106,7 +107,7 @@ class Project:
 async def test_our_tables_are_overlooked_whatever_the_user_asks(tmp_path: Path) -> None:
     """As alembic compares a database with models."""
     shop = Shop(tmp_path, "sync", migration_options={"include_name": lambda name, kind, parents: name != "legacy"})
-    async with serving(shop.app):
+    async with running(shop.app):
         pass
     other = Shop(tmp_path, "sync")
     for statement in ("CREATE TABLE legacy (id INTEGER)", "CREATE INDEX bg_di_users_own ON orders (number)"):

@@ -1,15 +1,13 @@
 """A shop on ellar-sql whose tasks are in the file of its orders, in two kinds: its sessions are sync, or async."""
 
-import asyncio
 import os
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
-import anyio
 import sqlalchemy as sa
 from ellar.app import App
 from ellar.common import Inject, get
@@ -151,25 +149,6 @@ class Shop:
 async def do(result: Any) -> Any:
     """What a session gives, of either kind."""
     return await result if hasattr(result, "__await__") else result
-
-
-@asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[None]:
-    """The application runs, with its worker, as on a server."""
-    to_app, from_server = anyio.create_memory_object_stream[Any](2)
-    said: asyncio.Queue[str] = asyncio.Queue()
-
-    async def send(message: Any) -> None:
-        said.put_nowait(message["type"])
-
-    with to_app, from_server:
-        async with anyio.create_task_group() as group:
-            group.start_soon(app, {"type": "lifespan", "state": {}}, from_server.receive, send)
-            await to_app.send({"type": "lifespan.startup"})
-            assert await said.get() == "lifespan.startup.complete"
-            yield
-            await to_app.send({"type": "lifespan.shutdown"})
-            assert await said.get() == "lifespan.shutdown.complete"
 
 
 async def _killed(how: str, session: Any, tasks: BackgroundTasks) -> Any:
