@@ -1,8 +1,8 @@
 """Promise 12 of what runs: an engine's delivery is an attempt as any other, and is acknowledged when all of it is done."""
 
 import threading
-from collections.abc import Callable, Generator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
@@ -181,7 +181,7 @@ async def test_a_sync_task_runs_in_a_thread() -> None:
     THREADS.clear()
     await shop.work("acknowledge", "acknowledge")
     assert shop.app.injector.get(Outbox).sent == [("Mailer", "ada", "sync")]
-    assert [threading.current_thread()] != THREADS
+    assert THREADS != [threading.current_thread()]
 
 
 THREADS: list[threading.Thread] = []

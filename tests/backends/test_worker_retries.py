@@ -84,7 +84,7 @@ async def test_without_a_limit_attempts_go_on() -> None:
     shop = Shop(task)
     await shop.add(task)
     await shop.work(*["reschedule"] * 50, "acknowledge")
-    assert list(range(1, 52)) == ATTEMPTS
+    assert ATTEMPTS == list(range(1, 52))
 
 
 @pytest.mark.parametrize(

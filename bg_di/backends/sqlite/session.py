@@ -198,11 +198,11 @@ class _SessionTasks:
 
     def _after_commit(self, session: Any) -> None:
         savepoint = session.get_nested_transaction()
-        if savepoint is not None:
-            for task in self._of(savepoint):
-                task.transaction = ref(savepoint.parent)
-            return
         with self._lock:
+            if savepoint is not None:
+                for task in self._of(savepoint):
+                    task.transaction = ref(savepoint.parent)
+                return
             committed, self._waiting = self._waiting, []
         for task in committed:
             task.ended(task.outcome)
