@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from ellar.app import App
 from ellar.common import IApplicationReady, Module
-from ellar.common.constants import MIDDLEWARE_HANDLERS_KEY
+from ellar.common.constants import MIDDLEWARE_HANDLERS_KEY, MODULE_METADATA
 from ellar.core import Config, DynamicModule, ModuleBase, ModuleSetup
 from ellar.core.middleware import Middleware
 from ellar.core.modules import ModuleRefBase
@@ -15,6 +15,7 @@ from bg_di import log
 from bg_di.attempts import Attempts
 from bg_di.backend import IN_PROCESS
 from bg_di.backends.in_process import InProcessBackend
+from bg_di.commands.ellar import EllarCommands
 from bg_di.destinations import Destinations
 from bg_di.edge.container import EllarContainer, bind_attempt_keys
 from bg_di.edge.injector import built, injector_here
@@ -164,3 +165,8 @@ def _warn_of_module_middleware(modules: list[ModuleRefBase]) -> None:
     ]
     if costly:
         log.module_middleware(costly)
+
+
+# `@Module(commands=...)` would make a list of them now.
+reflect.delete_metadata(MODULE_METADATA.COMMANDS, BackgroundTasksModule)
+reflect.define_metadata(MODULE_METADATA.COMMANDS, EllarCommands(), BackgroundTasksModule)

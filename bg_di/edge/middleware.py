@@ -1,6 +1,7 @@
 """The outermost frame of a request: its collection begins and ends here."""
 
 from collections import deque
+from collections.abc import Collection
 from math import ceil
 from sys import exception
 from typing import Protocol, cast
@@ -216,10 +217,11 @@ class BackgroundTasksMiddleware:
         """The workers that this process is to run: new ones, as each run of the application has its own."""
         if not self._destinations.tasks:
             return []
+        only: Collection[str] | None = scope.get(WORKERS_ONLY)
         return [
             Worker(self.runner, name, self._destinations.tasks, self._destinations.carried)
             for name, backend in self.runner.engines.backends.items()
-            if backend.embedded or WORKERS_ONLY in scope
+            if (backend.embedded if only is None else name in only)
         ]
 
     def refuse(self) -> Response:
