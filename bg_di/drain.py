@@ -13,6 +13,7 @@ import anyio
 from bg_di.binding import name_of
 from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.handover import HandOver, Refused, hand_over
+from bg_di.in_sessions import InSessions
 from bg_di.ledger import SUCCEEDED
 from bg_di.plan import Plan
 from bg_di.record import NotRun, State
@@ -57,6 +58,8 @@ class Drain(Origin):
     # Whether anything was added that goes to an engine, and what is being handed over or has been.
     outgoing = False
     _handing_over: list[HandOver | Refused]
+    # And what waits for the commits of users.
+    _in_sessions: InSessions
 
     @property
     def method(self) -> str:
@@ -193,19 +196,23 @@ class Drain(Origin):
             first = first or error
             if handing in self._handing_over:  # others may wait here, too
                 self._handing_over.remove(handing)
+        if self.outgoing and self.ending:
+            error = await self._in_sessions.end(self._stopped[1] if self._stopped and self._given_up else None)
+            first = first or error
         return first
 
     def _undecided_by_engines(self) -> list[Waiting]:
         if not self.outgoing:
             return []
-        return [call for handing in self._handing_over if not handing.is_decided for call in handing.calls]
+        undecided = [call for handing in self._handing_over if not handing.is_decided for call in handing.calls]
+        return [*undecided, *self._in_sessions.calls]
 
     def withdraw(self, call: Waiting) -> bool:
         """Do not run a call; return whether that was still to be had."""
         # Of both, one after the other: it may be in another thread that the ones become the others.
         withdrawn = [_removed(call, calls) for calls in (self._undecided, self.waiting) if calls]
         if not any(withdrawn):
-            return False
+            return self.outgoing and self._in_sessions.withdraw(call)
         call[0].close()
         return True
 

@@ -21,6 +21,7 @@ from bg_di.edge.container import EllarContainer, bind_attempt_keys
 from bg_di.edge.injector import built, injector_here
 from bg_di.edge.interceptor import wrap_interceptors_consumer
 from bg_di.edge.middleware import BackgroundTasksMiddleware
+from bg_di.edge.migrations import leave_tables_alone
 from bg_di.edge.overrides import find_overrides, restore_falsy_value
 from bg_di.edge.routes import own_routes
 from bg_di.edge.scope import bind_collection
@@ -106,10 +107,11 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
             application=application,
             carried=options.carry,
         )
+        container = EllarContainer(root.container.injector)
         runner = Runner(
             threads=threads,
-            attempts=Attempts(threads, EllarContainer(root.container.injector), observers, destinations),
-            engines=Engines(destinations.engines, application),
+            attempts=Attempts(threads, container, observers, destinations),
+            engines=Engines(destinations.engines, application, container.sessions_here),
             ledger=Ledger(options.history),
             observers=observers,
             error_handler=lambda: injector_here(root.container.injector).get(TaskErrorHandler),
@@ -139,6 +141,7 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         for module in modules:
             restore_falsy_value(module, TaskErrorHandler)
         overrides = find_overrides(app, modules)
+        leave_tables_alone(modules)
         own_routes(app)
         frame = Middleware(
             BackgroundTasksMiddleware,

@@ -83,6 +83,11 @@ class EllarContainer:
         """Make an injector that which the running code resolves from."""
         _injector_context_var.set(injector)
 
+    def sessions_here(self) -> list[Any]:
+        """The database sessions that were built for the request, or the attempt, that the running code belongs to."""
+        scope = request_context_var.get(None)
+        return [] if scope is None else sessions_in(scope)
+
     def refuse_unsatisfied(self, injector: EllarInjector, key: Any, needed_by: str) -> None:
         """Raise a `TypeError` that shows the chain, if `key` cannot be supplied to an attempt."""
         if (id(injector), key) not in self._satisfied:
