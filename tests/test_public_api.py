@@ -11,6 +11,7 @@ def test_the_public_names_are_those_of_the_contract() -> None:
         "BackgroundTasks",
         "BackgroundTasksModule",
         "BackgroundTasksMonitor",
+        "BackgroundTasksNotAccepted",
         "BackgroundTasksUnavailable",
         "INJECTED",
         "Retry",
