@@ -188,6 +188,42 @@ async def test_a_lifespan_that_crashes_gives_everything_back() -> None:
     assert (shop.memory.consumers, shop.memory.closed) == ([], 1)
 
 
+def test_an_event_loop_that_ends_gives_everything_back(log: Log) -> None:
+    """As when a server is told twice to exit: it says nothing of the shutdown, and all that runs is cancelled."""
+    cleaned: list[str] = []
+
+    @background_task(name="endless")
+    async def endless() -> None:
+        try:
+            started.set()
+            await anyio.sleep(3600)
+        finally:
+            await anyio.lowlevel.checkpoint()
+            cleaned.append("cleaned")
+
+    async def main() -> None:
+        messages = [{"type": "lifespan.startup"}]
+
+        async def receive() -> Any:
+            return messages.pop() if messages else await anyio.sleep_forever()
+
+        async def send(message: Any) -> None: ...
+
+        await shop.add(endless)
+        keep.append(asyncio.create_task(shop.app({"type": "lifespan", "state": {}}, receive, send)))
+        await started.wait()
+
+    keep: list[Any] = []
+    started = asyncio.Event()
+    shop = Shop(endless)
+    asyncio.run(main())
+    kept = shop.memory.one()
+    assert (kept.state, kept.attempt, kept.delivery) == ("accepted", 0, 0)
+    assert cleaned == ["cleaned"]
+    assert (shop.memory.consumers, shop.memory.closed) == ([], 1)
+    assert [message.rpartition(" was cut off")[1] for message in log.messages] == [" was cut off"]
+
+
 @ON_TRIO
 async def test_engines_refuse_to_start_on_trio() -> None:
     """They are asyncio only, and say so."""

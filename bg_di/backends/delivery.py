@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from time import time
@@ -68,8 +68,8 @@ class DeliveryTasks(RequestBackgroundTasks):
         is_cut_off: tells whether what runs is being cut off: what it makes of that is not how the task ends.
     """
 
-    _call: Waiting
-    _began: float
+    # The task itself, while it runs and what it has added does.
+    _itself: Sequence[tuple[Waiting, State, float]] = ()
 
     def __init__(self, runner: Runner, backend: str, is_cut_off: Callable[[], bool]) -> None:
         super().__init__(runner, {"type": "delivery", "method": METHOD, "path": backend})
@@ -77,7 +77,7 @@ class DeliveryTasks(RequestBackgroundTasks):
 
     def at_work(self) -> Iterator[tuple[Waiting, State, float]]:
         """What runs and what waits, and since when."""
-        yield self._call, "running", self._began
+        yield from self._itself
         yield from super().at_work()
 
     async def run(self, plan: Plan, number: int) -> Verdict:
@@ -91,9 +91,9 @@ class DeliveryTasks(RequestBackgroundTasks):
             BaseException: it was cancelled, and what it added is named.
         """
         enter_origin(self)
-        self._began = time()
         performing = self._runner.attempts.perform_one(plan, number)
-        self._call = call = performing, copy_context(), self, plan.func, plan.args, plan.kwargs, plan
+        call: Waiting = performing, copy_context(), self, plan.func, plan.args, plan.kwargs, plan
+        self._itself = [(call, "running", time())]
         with self._runner.ledger.open(self):
             try:
                 verdict = await self._attempt(call, plan, number)
@@ -103,6 +103,8 @@ class DeliveryTasks(RequestBackgroundTasks):
             except BaseException as error:
                 self.cut_off(error)
                 raise
+            finally:
+                self._itself = ()  # a cycle
         if isinstance(verdict, Done):
             if not_accepted is not None:
                 return Again(_PAUSE, number - 1, reason_of(not_accepted))

@@ -1,5 +1,6 @@
 """Promise 12 of what runs: a delivery is an attempt as any other, and is acknowledged when all of it is done."""
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Generator
@@ -34,6 +35,7 @@ from bg_di import (
     current_background_tasks,
 )
 from bg_di.backend import Message
+from bg_di.backends.delivery import DeliveryTasks
 from bg_di.errors import BackendUnavailable, BackgroundTasksNotAccepted, OutcomeUnknown, TaskTimedOut
 from bg_di.observers.otel import OpenTelemetryObserver
 from tests.backends.memory import Memory, MemoryBackend
@@ -241,6 +243,24 @@ async def test_the_trace_of_the_request_goes_on() -> None:
     assert telemetry.sums("bg_di.task.added") == {("traced", None): 1}
     assert telemetry.sums("bg_di.task.waiting") == {("traced", None): 0}
     assert "bg_di.task.dropped" not in telemetry.metrics()
+
+
+async def test_a_task_that_is_refused_waits_no_more_and_was_dropped() -> None:
+    """What OpenTelemetry counts adds up."""
+    telemetry = Telemetry()
+
+    @background_task(name="refused")
+    async def refused() -> None: ...
+
+    async def refuse(messages: Any) -> Any:
+        return [BackendUnavailable("the disk", "is full") for _ in messages]
+
+    shop = Shop(refused, observers=[OpenTelemetryObserver(**telemetry.providers)], more=hears(Heard()))
+    shop.memory.answer = refuse
+    with pytest.raises(BackgroundTasksNotAccepted):
+        await shop.add(refused)
+    assert telemetry.sums("bg_di.task.waiting") == {("refused", None): 0}
+    assert telemetry.sums("bg_di.task.dropped") == {("refused", "refused"): 1}
 
 
 async def test_a_worker_without_opentelemetry_runs_what_was_traced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -715,3 +735,38 @@ async def test_requests_go_on_while_a_worker_works() -> None:
     async with shop.working(*["acknowledge"] * 100):
         await concurrently([partial(request, shop.app, f"/{name}/{n}") for name in "ab" for n in range(50)])
     assert sorted(done) == [(name, number) for name in "ab" for number in range(50)]
+
+
+@pytest.mark.parametrize("how", ["succeeds", "fails", "adds"])
+async def test_a_delivery_that_has_ended_leaves_nothing_to_the_garbage_collector(how: str) -> None:
+    """But for the last ones, as many as run at once, which the event loop may still know."""
+
+    @background_task(name="task")
+    async def task() -> None:
+        await anyio.lowlevel.checkpoint()
+        if how == "fails":
+            raise ValueError
+        if how == "adds":
+            current_background_tasks().using(backend="in_process").add_task(anyio.lowlevel.checkpoint)
+
+    shop = Shop(task, more={"providers": [ProviderConfig(TaskErrorHandler, use_value=Deaf())]})
+    async with shop.adding() as tasks:
+        for _ in range(50):
+            tasks.add_task(task)
+    gc.collect()
+    gc.disable()
+    before = deliveries()
+    try:
+        async with running(shop.app):
+            await shop.memory.until_told(50)
+            assert deliveries() - before <= 10
+    finally:
+        gc.enable()
+
+
+def deliveries() -> int:
+    return sum(type(each) is DeliveryTasks for each in gc.get_objects())
+
+
+class Deaf(TaskErrorHandler):
+    async def handle(self, failure: TaskFailure) -> None: ...

@@ -2,11 +2,14 @@
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -245,3 +248,12 @@ async def test_ten_thousand_broken_messages_hurt_no_other(log: Log) -> None:
     async with running(it.app):
         for seed in range(20):
             await fuzz(list(mutations(seed, 500)), it, log)
+
+
+def test_what_a_fuzzer_finds_by_coverage_hurts_no_other() -> None:
+    """Ten thousand more, where atheris is installed; it has to be in a process of its own."""
+    pytest.importorskip("atheris")
+    command = [sys.executable, "-m", "tests.backends.fuzzing", "-runs=10000", "-seed=1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2])
+    assert "Done 10000 runs" in ended.stderr, ended.stderr[-2000:]
+    assert ended.returncode == 0
