@@ -46,7 +46,7 @@ class Worker:
         self._tasks = tasks
         self._carried = {variable.name: variable for variable in carried}
         self._running: dict[asyncio.Task[None], Delivery] = {}
-        self._is_away = False
+        self._is_away = self._cuts_off = False
 
     async def start(self) -> None:
         """Begin to take deliveries.
@@ -68,6 +68,7 @@ class Worker:
             await asyncio.wait([self._receiving])
             await self._ended(grace)
         finally:
+            self._cuts_off = True
             for task in self._running:
                 task.cancel()
             await self._ended(_CUT_OFF_TIMEOUT)
@@ -104,11 +105,9 @@ class Worker:
             raise
 
     async def _run(self, delivery: Delivery) -> Verdict:
-        tasks = DeliveryTasks(self._runner, self._name)
+        tasks = DeliveryTasks(self._runner, self._name, lambda: self._cuts_off)
         try:
-            plan = self._plan(delivery, tasks)
-            with self._runner.ledger.open(tasks):
-                return await tasks.run(plan, delivery.attempt + 1)
+            return await tasks.run(self._plan(delivery, tasks), delivery.attempt + 1)
         except (MessageMalformed, MessageVersionUnknown) as error:
             log.dead(self._name, delivery.task_id, delivery.name, str(error))
             return Dead(delivery.attempt, str(error))

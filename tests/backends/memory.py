@@ -79,11 +79,15 @@ class Memory:
 
     async def until(self, *told: str) -> None:
         """Wait until so many verdicts have been taken, and see that they are these, in any order."""
+        await self.until_told(len(told))
+        assert sorted(verdict for verdict, _ in self.told) == sorted(told)
+
+    async def until_told(self, count: int) -> None:
+        """Wait until so many verdicts have been taken."""
         async with asyncio.timeout(5):
-            while len(self.told) < len(told):
+            while len(self.told) < count:
                 self._heard = asyncio.Event()
                 await self._heard.wait()
-        assert sorted(verdict for verdict, _ in self.told) == sorted(told)
 
     def tell(self, verdict: str, task_id: str) -> None:
         self.told.append((verdict, task_id))

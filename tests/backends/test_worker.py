@@ -1,8 +1,10 @@
-"""Promise 12 of what runs: an engine's delivery is an attempt as any other, and is acknowledged when all of it is done."""
+"""Promise 12 of what runs: a delivery is an attempt as any other, and is acknowledged when all of it is done."""
 
+import gc
+import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
@@ -33,6 +35,7 @@ from bg_di import (
     current_background_tasks,
 )
 from bg_di.backend import Message
+from bg_di.backends.delivery import DeliveryTasks
 from bg_di.errors import BackendUnavailable, BackgroundTasksNotAccepted, OutcomeUnknown, TaskTimedOut
 from bg_di.observers.otel import OpenTelemetryObserver
 from tests.backends.memory import Memory, MemoryBackend
@@ -150,26 +153,26 @@ async def test_a_delivery_that_was_lost_before_is_told_to_the_task() -> None:
 async def test_a_fake_reaches_what_a_worker_builds() -> None:
     """As it reaches a handler's parameters."""
 
-    class FakeMailer(Mailer):
-        sent: list[str] = []
+    sent: list[str] = []
 
+    class FakeMailer(Mailer):
         def __init__(self) -> None: ...
 
-        async def send(self, address: str, *, subject: str = "") -> None:  # type: ignore[override]
-            self.sent.append(address)
+        async def send(self, address: str, *, subject: str = "") -> None:
+            sent.append(address)
 
     memory = Memory()
     setup = BackgroundTasksModule.setup(
         name="shop", tasks=[Mailer.send], backends={"engine": MemoryBackend(memory=memory)}, default_backend="engine"
     )
-    testing = Test.create_test_module(modules=[setup, module(providers=[Mailer, Outbox])])
+    testing: Any = Test.create_test_module(modules=[setup, module(providers=[Mailer, Outbox])])
     testing.override_provider(Mailer, use_class=FakeMailer)
     app = testing.create_application()
     async with collect_background_tasks(app) as tasks:
         tasks.add_task(Mailer.send, "ada")
     async with running(app):
         await memory.until("acknowledge")
-    assert FakeMailer.sent == ["ada"]
+    assert sent == ["ada"]
 
 
 async def test_a_sync_task_runs_in_a_thread() -> None:
@@ -178,18 +181,18 @@ async def test_a_sync_task_runs_in_a_thread() -> None:
     async with shop.adding() as tasks:
         tasks.add_task(Mailer.send_sync, "ada")
         tasks.add_task(in_a_thread)
-    THREADS.clear()
+    threads.clear()
     await shop.work("acknowledge", "acknowledge")
     assert shop.app.injector.get(Outbox).sent == [("Mailer", "ada", "sync")]
-    assert THREADS != [threading.current_thread()]
+    assert threads != [threading.current_thread()]
 
 
-THREADS: list[threading.Thread] = []
+threads: list[threading.Thread] = []
 
 
 @background_task(name="in a thread")
 def in_a_thread() -> None:
-    THREADS.append(threading.current_thread())
+    threads.append(threading.current_thread())
 
 
 async def test_named_context_variables_travel_and_no_others_are_seen() -> None:
@@ -240,6 +243,41 @@ async def test_the_trace_of_the_request_goes_on() -> None:
     assert telemetry.sums("bg_di.task.added") == {("traced", None): 1}
     assert telemetry.sums("bg_di.task.waiting") == {("traced", None): 0}
     assert "bg_di.task.dropped" not in telemetry.metrics()
+
+
+async def test_a_task_that_is_refused_waits_no_more_and_was_dropped() -> None:
+    """What OpenTelemetry counts adds up."""
+    telemetry = Telemetry()
+
+    @background_task(name="refused")
+    async def refused() -> None: ...
+
+    async def refuse(messages: Any) -> Any:
+        return [BackendUnavailable("the disk", "is full") for _ in messages]
+
+    shop = Shop(refused, observers=[OpenTelemetryObserver(**telemetry.providers)], more=hears(Heard()))
+    shop.memory.answer = refuse
+    with pytest.raises(BackgroundTasksNotAccepted):
+        await shop.add(refused)
+    assert telemetry.sums("bg_di.task.waiting") == {("refused", None): 0}
+    assert telemetry.sums("bg_di.task.dropped") == {("refused", "refused"): 1}
+
+
+async def test_a_worker_without_opentelemetry_runs_what_was_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has nothing to continue."""
+    ran: list[str] = []
+
+    @background_task(name="traced")
+    async def traced() -> None:
+        ran.append("traced")
+
+    shop = Shop(traced)
+    monkeypatch.delitem(sys.modules, "opentelemetry.propagate")
+    await shop.add(traced)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    shop.put("traced", trace={"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+    await shop.work("acknowledge", "acknowledge")
+    assert ran == ["traced", "traced"]
 
 
 async def test_a_task_is_acknowledged_when_what_it_added_has_run_and_was_accepted() -> None:
@@ -318,8 +356,8 @@ async def test_what_a_failing_attempt_added_counts_by_that(log: Log) -> None:
         here = tasks.using(backend="in_process")
         here.add_task(ran.append, "success")
         for when in ("failure", "always"):
-            tasks.using(backend="in_process", when=when).add_task(ran.append, when)  # type: ignore[arg-type]
-            tasks.using(when=when).add_task(inner, when)  # type: ignore[arg-type]
+            tasks.using(backend="in_process", when=when).add_task(ran.append, when)
+            tasks.using(when=when).add_task(inner, when)
         tasks.add_task(inner, "success")
         raise ValueError("no")
 
@@ -691,10 +729,44 @@ async def test_requests_go_on_while_a_worker_works() -> None:
         async def handler(number: int, tasks: BackgroundTasks) -> None:
             tasks.add_task(note, number)
 
-        desk = module(name, routers=[router], providers=[ProviderConfig(Desk, use_value=Desk(name))])
-        return desk
+        return module(name, routers=[router], providers=[ProviderConfig(Desk, use_value=Desk(name))])
 
     shop = Shop(note, more={"modules": [feature("a"), feature("b")]})
     async with shop.working(*["acknowledge"] * 100):
         await concurrently([partial(request, shop.app, f"/{name}/{n}") for name in "ab" for n in range(50)])
     assert sorted(done) == [(name, number) for name in "ab" for number in range(50)]
+
+
+@pytest.mark.parametrize("how", ["succeeds", "fails", "adds"])
+async def test_a_delivery_that_has_ended_leaves_nothing_to_the_garbage_collector(how: str) -> None:
+    """But for the last ones, as many as run at once, which the event loop may still know."""
+
+    @background_task(name="task")
+    async def task() -> None:
+        await anyio.lowlevel.checkpoint()
+        if how == "fails":
+            raise ValueError
+        if how == "adds":
+            current_background_tasks().using(backend="in_process").add_task(anyio.lowlevel.checkpoint)
+
+    shop = Shop(task, more={"providers": [ProviderConfig(TaskErrorHandler, use_value=Deaf())]})
+    async with shop.adding() as tasks:
+        for _ in range(50):
+            tasks.add_task(task)
+    gc.collect()
+    gc.disable()
+    before = deliveries()
+    try:
+        async with running(shop.app):
+            await shop.memory.until_told(50)
+            assert deliveries() - before <= 10
+    finally:
+        gc.enable()
+
+
+def deliveries() -> int:
+    return sum(type(each) is DeliveryTasks for each in gc.get_objects())
+
+
+class Deaf(TaskErrorHandler):
+    async def handle(self, failure: TaskFailure) -> None: ...

@@ -13,17 +13,17 @@ from tests.backends.shop import Shop
 from tests.backends.test_worker import Heard, hears
 from tests.harness import Log
 
-ATTEMPTS: list[int] = []
+made: list[int] = []
 
 
 def flaky(*, fails: Any, retry: Retry | None, total: int = 10**9) -> Any:
     """A task that writes down its attempts, and raises `fails` in the first `total`."""
-    ATTEMPTS.clear()
+    made.clear()
 
     @background_task(name="flaky", retry=retry)
     async def flaky(context: Inject[TaskContext] = INJECTED) -> None:
-        ATTEMPTS.append(context.attempt)
-        if len(ATTEMPTS) <= total:
+        made.append(context.attempt)
+        if len(made) <= total:
             raise fails
 
     return flaky
@@ -57,7 +57,7 @@ async def test_a_failing_attempt_is_a_delayed_delivery(log: Log) -> None:
         await memory.until("reschedule", "acknowledge", "reschedule")
         assert 7190 < kept.due_at - memory.now() < 7210
         memory.jump(7201)
-    assert ATTEMPTS == [1, 2, 3]
+    assert made == [1, 2, 3]
     assert heard.failures == []
     assert log.messages == [
         "background task flaky of BACKEND engine failed at attempt 1 and runs again in 3600.0 seconds: OSError: away",
@@ -72,7 +72,7 @@ async def test_the_last_attempt_that_fails_is_reported_and_dead() -> None:
     shop = Shop(task, more=hears(heard))
     await shop.add(task)
     await shop.work("reschedule", "reschedule", "bury")
-    assert ATTEMPTS == [1, 2, 3]
+    assert made == [1, 2, 3]
     assert shop.memory.one().attempt == 3
     [failure] = heard.failures
     assert str(failure.error) == "away"
@@ -84,7 +84,7 @@ async def test_without_a_limit_attempts_go_on() -> None:
     shop = Shop(task)
     await shop.add(task)
     await shop.work(*["reschedule"] * 50, "acknowledge")
-    assert ATTEMPTS == list(range(1, 52))
+    assert made == list(range(1, 52))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_an_error_that_is_not_worth_it_is_the_end(on: Any, error: BaseExce
     shop = Shop(task, more=hears(Heard()))
     await shop.add(task)
     await shop.work(*verdicts)
-    assert len(ATTEMPTS) == len(verdicts)
+    assert len(made) == len(verdicts)
 
 
 async def test_a_predicate_that_raises_is_the_tasks_failure() -> None:
@@ -152,7 +152,7 @@ async def test_a_deployment_with_fewer_attempts_ends_what_has_had_more() -> None
     shop = Shop(task, more=hears(Heard()))
     kept = shop.put("flaky", attempt=7)
     await shop.work("bury")
-    assert (ATTEMPTS, kept.attempt) == ([8], 8)
+    assert (made, kept.attempt) == ([8], 8)
 
 
 async def test_each_attempt_sees_nothing_of_the_one_before() -> None:
