@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import anyio
 import pytest
+from ellar.common import IExecutionContext, get
 from ellar.common import Response as Injected
-from ellar.common import get
+from ellar.di import ProviderConfig
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
@@ -17,6 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bg_di import (
     BackgroundTasks,
     BackgroundTasksNotAccepted,
+    TaskErrorHandler,
+    TaskFailure,
     collect_background_tasks,
     current_background_tasks,
 )
@@ -117,6 +121,24 @@ async def test_an_endless_stream_ends(spec: str, around: str) -> None:
     assert closed
 
 
+async def test_whoever_listens_afterwards_hears_that_the_client_has_gone() -> None:
+    """As when a response has been sent by hand, in messages that go nowhere."""
+    engines = Engines()
+    engines.memory.answer = answers(REFUSED)
+    heard: list[str] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks, ctx: IExecutionContext) -> None:
+        tasks.add_task(send, "a")
+        _, receive, send_ = ctx.get_args()
+        await send_({"type": "http.response.start", "status": 200, "headers": []})
+        await send_({"type": "http.response.body", "body": b"never"})
+        heard.append((await receive())["type"])
+
+    assert is_refused(await request(engines.application(handler), "/"))
+    assert heard == ["http.disconnect"]
+
+
 @RUN_AFTER
 @pytest.mark.parametrize("returned", ["dict", "stream", "injected"])
 async def test_the_own_background_of_the_response_is_dropped(returned: str, run_after: str, log: Log) -> None:
@@ -199,6 +221,29 @@ async def test_a_response_that_middleware_holds_back_is_refused_when_it_leaves(r
     assert is_refused(await request(app, "/"))
     [message] = log.messages
     assert message.startswith("background task builtins:print of GET / was dropped: its response was refused")
+
+
+@RUN_AFTER
+async def test_the_error_handler_may_add_tasks(run_after: str) -> None:
+    """They are not those of the route, which counts as failed."""
+    ran: list[str] = []
+
+    class Alerting(TaskErrorHandler):
+        async def handle(self, failure: TaskFailure) -> None:
+            await anyio.lowlevel.checkpoint()
+            current_background_tasks().add_task(ran.append, f"alert about {failure.name}")
+
+    engines = Engines()
+    engines.memory.answer = answers(REFUSED)
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(send, "a")
+
+    setup = engines.setup(run_after=run_after)
+    app = application(handler, tasks=setup, providers=[ProviderConfig(TaskErrorHandler, use_class=Alerting)])
+    assert is_refused(await request(app, "/"))
+    assert ran == ["alert about send"]
 
 
 async def test_one_engine_accepts_and_the_other_does_not(log: Log) -> None:
