@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 import anyio
@@ -25,10 +26,11 @@ from bg_di import (
     current_background_tasks,
 )
 from bg_di.backend import Message
+from bg_di.wire import Envelope
 from tests import results
 from tests.everywhere import AROUND, PLACES, everywhere
 from tests.handing_over import ON_ASYNCIO, REFUSED, RUN_AFTER, UNKNOWN, Engines, answers, bill, hangs, raises, send
-from tests.harness import Client, Log, application, request, wrap
+from tests.harness import Client, Log, application, concurrently, request, wrap
 
 pytestmark = ON_ASYNCIO
 
@@ -352,6 +354,34 @@ async def test_the_next_response_is_accepted_again() -> None:
     assert is_refused(await request(app, "/"))
     engines.memory.answer = None
     assert (await request(app, "/")).status == 200
+
+
+async def test_each_of_hundreds_of_requests_has_an_answer_of_its_own() -> None:
+    """Who was refused gets 503, all others what they asked for; each task is accepted or named, once."""
+    engines = Engines()
+
+    async def answer(messages: Sequence[Message]) -> list[Any]:
+        await anyio.lowlevel.checkpoint()
+        return [REFUSED if number_of(message) % 3 == 0 else None for message in messages]
+
+    def number_of(message: Message) -> int:
+        return int(Envelope.from_bytes(message.body).arguments["args"][0])
+
+    engines.memory.answer = answer
+
+    @get("/")
+    async def handler(number: int, tasks: BackgroundTasks) -> dict[str, int]:
+        await anyio.lowlevel.checkpoint()
+        tasks.add_task(send, str(number))
+        return {"number": number}
+
+    app = engines.application(handler)
+    clients = await concurrently([partial(request, app, "/", query=f"number={number}") for number in range(300)])
+    for number, client in enumerate(clients):
+        assert client.json() == {"number": number} if number % 3 else is_refused(client)
+    accepted = sorted(number_of(kept.message) for kept in engines.memory.kept.values())
+    named = sorted(int(str(failure.task.args[0])) for failure in engines.failures)
+    assert (accepted, named) == ([n for n in range(300) if n % 3], list(range(0, 300, 3)))
 
 
 @RUN_AFTER
