@@ -55,7 +55,7 @@ class Drain(Origin):
     _given_up = False
     _ended: bool
     # Whether anything was added that goes to an engine, and what is being handed over or has been.
-    outgoing = False
+    outgoing: bool
     _handing_over: list[HandOver | Refused]
 
     @property

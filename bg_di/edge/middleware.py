@@ -62,7 +62,7 @@ class ConnectionTasks(RequestBackgroundTasks):
         # All of it here, not by the base class, as each request makes one.
         self.waiting = deque()
         self.substitute = self.failure = None
-        self.ending = self._draining = self._ended = self._trailers = False
+        self.ending = self.outgoing = self._draining = self._ended = self._trailers = False
         self._plain = NOTHING
         self._running = self._stopped = None
         self.routes = 0
