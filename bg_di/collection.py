@@ -50,7 +50,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
         self.waiting = deque()
         self.substitute = None
         self.failure = None
-        self.ending = self._draining = self._ended = False
+        self.ending = self.outgoing = self._draining = self._ended = False
         self._plain = NOTHING
         self._running = self._stopped = None
         self._runner = runner

@@ -56,7 +56,7 @@ class Drain(Origin):
     _given_up = False
     _ended: bool
     # Whether anything was added that goes to an engine, and what is being handed over or has been.
-    outgoing = False
+    outgoing: bool
     _handing_over: list[HandOver | Refused]
     # And what waits for the commits of users.
     _in_sessions: InSessions
@@ -176,16 +176,18 @@ class Drain(Origin):
             plan = call[6]
             yield call, "waiting", plan.added_at if isinstance(plan, Plan) else self._since
 
-    def release(self) -> HandOver | Refused | None:
-        """Hand over at once all that is released for engines by now; None if there is nothing."""
+    def release(self) -> None:
+        """Hand over at once all that is released for engines by now."""
         # The last added comes first there.
         taken = [call for call in tuple(self.waiting) if _is_released(call) and self.withdraw(call)]
-        if not taken:
-            return None
-        # What a `TaskErrorHandler` adds is nobody's who has added these.
-        handing = within(self, partial(hand_over, self._runner, taken[::-1]))
-        self._handing_over.append(handing)
-        return handing
+        if taken:
+            # What a `TaskErrorHandler` adds is nobody's who has added these.
+            self._handing_over.append(within(self, partial(hand_over, self._runner, taken[::-1])))
+
+    async def decision(self) -> BackgroundTasksNotAccepted | None:
+        """Wait until it is decided on all that is being handed over; return the first failure."""
+        decisions = [await handing.decision() for handing in tuple(self._handing_over)]
+        return next(filter(None, decisions), None)
 
     async def handed_over(self) -> BackgroundTasksNotAccepted | None:
         """Wait until everybody has heard what became of that which was handed over; return the first failure."""

@@ -3,15 +3,18 @@
 import asyncio
 import gc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 from ellar.common import get
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bg_di import BackgroundTasks, BackgroundTasksMonitor, collect_background_tasks
-from tests.handing_over import ON_ASYNCIO, REFUSED, RUN_AFTER, Engines, Gate, bill, hangs, run_once, send
-from tests.harness import Client, Log, application, request
+from tests.handing_over import ON_ASYNCIO, REFUSED, RUN_AFTER, Engines, Gate, answers, bill, hangs, run_once, send
+from tests.harness import Client, Log, application, request, wrap
 
 
 def adding(*tasks: Any) -> Any:
@@ -63,6 +66,66 @@ async def test_a_cancelled_request_leaves_its_hand_over_to_go_on(outcome: Any, l
     [ended] = [record for record in monitor.history() if record.name == "send"]
     assert ended.state == ("failed" if outcome else "accepted")
     await until(lambda: len(engines.failures) == (1 if outcome else 0))
+
+
+@ON_ASYNCIO
+@RUN_AFTER
+async def test_a_stream_whose_client_leaves_meanwhile_is_refused_all_the_same(run_after: str, log: Log) -> None:
+    """Starlette gives up sending it; for the other tasks of its route the refusal counts, as ever."""
+    engines = Engines()
+    gate = engines.memory.answer = Gate(REFUSED)
+    ran: list[str] = []
+    client = Client(leaves_after=0)
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> Response:
+        tasks.add_task(send, "a")
+        tasks.add_task(print, "never")
+        tasks.using(when="failure").add_task(ran.append, "failure")
+        return StreamingResponse(iter(["never sent"]))
+
+    app = engines.application(handler, options={"run_after": run_after})
+    async with anyio.create_task_group() as group:
+        group.start_soon(client.request, app, "/")
+        await gate.asked.wait()
+        gate.opened.set()
+    assert (client.messages, ran, [failure.name for failure in engines.failures]) == ([], ["failure"], ["send"])
+    [message] = log.messages
+    assert message.startswith("background task builtins:print of GET / was dropped: its response was refused")
+
+
+@ON_ASYNCIO
+@pytest.mark.parametrize(("outcome", "status"), [(None, 504), (REFUSED, 503)], ids=["accepted", "refused"])
+async def test_another_response_waits_for_what_the_first_one_handed_over(outcome: Any, status: int) -> None:
+    """As that of a middleware which lets nobody wait for longer than a while."""
+    engines = Engines()
+    gate = engines.memory.answer = Gate(outcome)
+
+    class Limited:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(cast(Any, self.app), scope, receive, send)
+                await gate.asked.wait()
+                group.cancel_scope.cancel()
+            asyncio.get_running_loop().call_soon(gate.opened.set)
+            await PlainTextResponse("", 504)(scope, receive, send)
+
+    client = await request(wrap(engines.application(adding((send, "a"))), Middleware(Limited)), "/")
+    assert client.status == status
+    assert len(engines.failures) == (1 if outcome else 0)
+
+
+@ON_ASYNCIO
+@pytest.mark.parametrize("spec", ["2.3", "2.4"])
+async def test_a_client_that_has_left_cannot_be_refused(spec: str) -> None:
+    """Its tasks are named all the same."""
+    engines = Engines()
+    engines.memory.answer = answers(REFUSED)
+    client = await Client(spec=spec, leaves_after=0).request(engines.application(adding((send, "a"))), "/")
+    assert (client.messages, client.error, len(engines.failures)) == ([], None, 1)
 
 
 @ON_ASYNCIO

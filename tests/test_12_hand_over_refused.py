@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
+import anyio
 import pytest
+from ellar.common import IExecutionContext, get
 from ellar.common import Response as Injected
-from ellar.common import get
+from ellar.di import ProviderConfig
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
@@ -17,14 +20,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bg_di import (
     BackgroundTasks,
     BackgroundTasksNotAccepted,
+    TaskErrorHandler,
+    TaskFailure,
     collect_background_tasks,
     current_background_tasks,
 )
 from bg_di.backend import Message
+from bg_di.wire import Envelope
 from tests import results
 from tests.everywhere import AROUND, PLACES, everywhere
 from tests.handing_over import ON_ASYNCIO, REFUSED, RUN_AFTER, UNKNOWN, Engines, answers, bill, hangs, raises, send
-from tests.harness import Client, Log, application, request, wrap
+from tests.harness import Client, Log, application, concurrently, request, wrap
 
 pytestmark = ON_ASYNCIO
 
@@ -117,6 +123,24 @@ async def test_an_endless_stream_ends(spec: str, around: str) -> None:
     assert closed
 
 
+async def test_whoever_listens_afterwards_hears_that_the_client_has_gone() -> None:
+    """As when a response has been sent by hand, in messages that go nowhere."""
+    engines = Engines()
+    engines.memory.answer = answers(REFUSED)
+    heard: list[str] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks, ctx: IExecutionContext) -> None:
+        tasks.add_task(send, "a")
+        _, receive, send_ = ctx.get_args()
+        await send_({"type": "http.response.start", "status": 200, "headers": []})
+        await send_({"type": "http.response.body", "body": b"never"})
+        heard.append((await receive())["type"])
+
+    assert is_refused(await request(engines.application(handler), "/"))
+    assert heard == ["http.disconnect"]
+
+
 @RUN_AFTER
 @pytest.mark.parametrize("returned", ["dict", "stream", "injected"])
 async def test_the_own_background_of_the_response_is_dropped(returned: str, run_after: str, log: Log) -> None:
@@ -199,6 +223,29 @@ async def test_a_response_that_middleware_holds_back_is_refused_when_it_leaves(r
     assert is_refused(await request(app, "/"))
     [message] = log.messages
     assert message.startswith("background task builtins:print of GET / was dropped: its response was refused")
+
+
+@RUN_AFTER
+async def test_the_error_handler_may_add_tasks(run_after: str) -> None:
+    """They are not those of the route, which counts as failed."""
+    ran: list[str] = []
+
+    class Alerting(TaskErrorHandler):
+        async def handle(self, failure: TaskFailure) -> None:
+            await anyio.lowlevel.checkpoint()
+            current_background_tasks().add_task(ran.append, f"alert about {failure.name}")
+
+    engines = Engines()
+    engines.memory.answer = answers(REFUSED)
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(send, "a")
+
+    setup = engines.setup(run_after=run_after)
+    app = application(handler, tasks=setup, providers=[ProviderConfig(TaskErrorHandler, use_class=Alerting)])
+    assert is_refused(await request(app, "/"))
+    assert ran == ["alert about send"]
 
 
 async def test_one_engine_accepts_and_the_other_does_not(log: Log) -> None:
@@ -307,6 +354,34 @@ async def test_the_next_response_is_accepted_again() -> None:
     assert is_refused(await request(app, "/"))
     engines.memory.answer = None
     assert (await request(app, "/")).status == 200
+
+
+async def test_each_of_hundreds_of_requests_has_an_answer_of_its_own() -> None:
+    """Who was refused gets 503, all others what they asked for; each task is accepted or named, once."""
+    engines = Engines()
+
+    async def answer(messages: Sequence[Message]) -> list[Any]:
+        await anyio.lowlevel.checkpoint()
+        return [REFUSED if number_of(message) % 3 == 0 else None for message in messages]
+
+    def number_of(message: Message) -> int:
+        return int(Envelope.from_bytes(message.body).arguments["args"][0])
+
+    engines.memory.answer = answer
+
+    @get("/")
+    async def handler(number: int, tasks: BackgroundTasks) -> dict[str, int]:
+        await anyio.lowlevel.checkpoint()
+        tasks.add_task(send, str(number))
+        return {"number": number}
+
+    app = engines.application(handler)
+    clients = await concurrently([partial(request, app, "/", query=f"number={number}") for number in range(300)])
+    for number, client in enumerate(clients):
+        assert client.json() == {"number": number} if number % 3 else is_refused(client)
+    accepted = sorted(number_of(kept.message) for kept in engines.memory.kept.values())
+    named = sorted(int(str(failure.task.args[0])) for failure in engines.failures)
+    assert (accepted, named) == ([n for n in range(300) if n % 3], list(range(0, 300, 3)))
 
 
 @RUN_AFTER
