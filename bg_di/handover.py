@@ -115,7 +115,9 @@ async def _ask(runner: Runner, backend: str, calls: Sequence[Waiting]) -> list[O
         async with limit:
             messages = [_outgoing(call).message for call in calls]
             answers = await runner.engines.accept(backend, messages, added_in=[call[1] for call in calls])
-        outcomes = [(call, _outcome(backend, answer)) for call, answer in zip(calls, answers, strict=True)]
+        outcomes: list[Outcome] = [
+            (call, _outcome(backend, answer)) for call, answer in zip(calls, answers, strict=True)
+        ]
     except BackendUnavailable as unavailable:
         outcomes = [(call, unavailable) for call in calls]
     except BaseException as error:

@@ -63,6 +63,7 @@ class Container(Protocol):
 
     def sessions_here(self) -> Sequence[Any]:
         """The database sessions that were built for the request, or the attempt, that the running code belongs to."""
+        ...
 
     def refuse_unsatisfied(self, injector: Any, key: Any, needed_by: str) -> None:
         """Raise a `TypeError` if `key` cannot be supplied to an attempt, as far as bindings can be read."""

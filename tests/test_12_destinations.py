@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ellar.app import App
 from ellar.common import Inject, get
-from ellar.di import ProviderConfig, injectable
+from ellar.di import ProviderConfig
 from pydantic import BaseModel
 
 from bg_di import (
@@ -73,7 +73,6 @@ async def test_another_task_of_a_listed_name_is_refused() -> None:
     @background_task(name="sync", backend="durable")
     def another(to: str) -> None: ...
 
-    @injectable
     class Own(Mailer): ...
 
     app = Engines().application(tasks=[mails], providers=[ProviderConfig(Special), ProviderConfig(Own)])
@@ -215,7 +214,6 @@ async def test_a_context_variable_that_cannot_travel_is_refused_by_its_name() ->
     )
 
 
-@injectable
 class Address: ...
 
 

@@ -324,7 +324,7 @@ async def test_running_tasks_have_the_grace_period_and_no_more(log: Log) -> None
     shop = Shop(sleeps, grace_period=10)
     for seconds in (9.0, 9.5, 11.0):
         await shop.add(sleeps, seconds)
-    lifespan = Lifespan()
+    lifespan, before = Lifespan(), 0.0
     async with anyio.create_task_group() as group:
         group.start_soon(lifespan.serve, shop.app, {})
         await lifespan.tell("startup")

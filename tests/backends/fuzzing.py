@@ -6,7 +6,9 @@ import sys
 
 import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-with atheris.instrument_imports(include=["bg_di.wire", "bg_di.backends"]):
+with atheris.instrument_imports(  # pyright: ignore[reportAttributeAccessIssue]
+    include=["bg_di.wire", "bg_di.backends"]
+):
     from tests.backends.test_worker_malformed import ENVELOPE, put, ran, shop
     from tests.harness import Lifespan
 

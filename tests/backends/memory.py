@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from bg_di.backend import Accepted, Backend, Capability, Consumer, Counts, Delivery, Engine, Entry, Message, StoredState
 from bg_di.errors import BackendUnavailable
+from bg_di.values import Seconds
 
 
 @dataclass
@@ -103,7 +104,7 @@ class MemoryBackend(Backend):
     embedded: bool = True
     max_deliveries: int = 5
     max_message_bytes: int = 256 * 1024
-    unknown_after: float = 3600.0
+    unknown_after: Seconds = 3600.0
 
     def open(self, application: str) -> "MemoryEngine":
         self.memory.opened += 1

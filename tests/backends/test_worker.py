@@ -158,7 +158,7 @@ async def test_a_fake_reaches_what_a_worker_builds() -> None:
     class FakeMailer(Mailer):
         def __init__(self) -> None: ...
 
-        async def send(self, address: str, *, subject: str = "") -> None:
+        async def send(self, address: str, *, subject: str = "") -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
             sent.append(address)
 
     memory = Memory()
@@ -236,6 +236,7 @@ async def test_the_trace_of_the_request_goes_on() -> None:
     assert telemetry.sums("bg_di.task.waiting") == {("traced", None): 0}
     await shop.work("acknowledge")
     [consumer] = telemetry.spans()
+    assert consumer.context is not None
     [link] = consumer.links
     assert (link.context.trace_id, link.context.span_id) == (span_context.trace_id, span_context.span_id)
     assert link.context.is_remote

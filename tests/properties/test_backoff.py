@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stamina._core import _compute_backoff
 
 from bg_di import Retry
-from bg_di.policy import seconds
+from bg_di.values import seconds
 
 SECONDS = st.one_of(
     st.integers(0, 10**6),

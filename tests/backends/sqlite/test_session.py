@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from ellar_sql import EllarSQLService
 from sqlalchemy import event
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session, sessionmaker
 
 from bg_di import (
@@ -171,10 +172,9 @@ async def test_a_session_that_is_neither_committed_nor_rolled_back_is_named(shop
 
     async def use(how: str, session: Any, tasks: BackgroundTasks) -> str:
         await shop.order(session, how)
-        if how == "released":
-            savepoint = await do(session.begin_nested())
+        savepoint = await do(session.begin_nested()) if how == "released" else None
         reference = shop.add(session, tasks, how)
-        if how == "released":
+        if savepoint is not None:
             await do(savepoint.commit())
         return str(reference.task_id)
 
@@ -373,7 +373,7 @@ async def test_a_task_added_by_a_listener_of_the_commit_goes_with_it(shop: Shop)
             shop.add(session, tasks, "before")
 
         def after(session: Any) -> None:
-            with pytest.raises(sa.exc.InvalidRequestError) as raised:
+            with pytest.raises(InvalidRequestError) as raised:
                 shop.add(session, tasks, "after")
             refused.append(str(raised.value))
 
