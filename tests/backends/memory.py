@@ -85,7 +85,7 @@ class Memory:
 
     async def until_told(self, count: int) -> None:
         """Wait until so many verdicts have been taken."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.told) < count:
                 self._heard = asyncio.Event()
                 await self._heard.wait()
