@@ -14,7 +14,7 @@ from bg_di.listed import ListedTask
 from bg_di.plan import Plan
 from bg_di.runner import Runner
 from bg_di.trace import continue_trace
-from bg_di.wire import Envelope
+from bg_di.wire import VERSION, Envelope
 
 # Seconds between two tries to reach an engine that does not answer.
 _PAUSE: Final = 0.5
@@ -55,7 +55,7 @@ class Worker:
             BackendUnavailable: the engine cannot be reached.
         """
         engine = self._runner.engines.of(self._name)
-        self._consumer = await engine.consume(list(self._tasks), lost=partial(log.dead, self._name))
+        self._consumer = await engine.consume(list(self._tasks), version=VERSION, lost=partial(log.dead, self._name))
         self._receiving = asyncio.create_task(self._receive(), context=Context())
 
     async def stop(self, grace: float) -> None:

@@ -145,7 +145,7 @@ class Chaos:
         missing = [window for window in mine if deaths[window] < self._plan.deaths]
         if not missing:
             return None
-        rarer = [1 / (1 + deaths[window]) for window in missing]
+        rarer: list[float] = [1 / (1 + deaths[window]) for window in missing]
         [chosen] = self._random.choices(missing, rarer)
         return chosen
 
