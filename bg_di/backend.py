@@ -229,11 +229,33 @@ class Engine(ABC):
         raise NotImplementedError
 
     # Of backends with the capability "transaction".
-    def write(self, session: Any, message: Message) -> Accepted:
-        """Write a message in the transaction of a user's session, with whose commit it is accepted.
+    def write(self, session: Any, message: Message, ended: Callable[[Accepted | None], None]) -> Callable[[], bool]:
+        """Write a message in the transaction that a user's session is in, with whose commit it is accepted.
+
+        Called where the session is used, and waits for nothing.
+
+        Args:
+            session: a SQLAlchemy session, sync or async.
+            message: what is written.
+            ended: called when the transaction has ended, where it does, with what became of the message; with None if
+                it has not been committed.
+
+        Returns:
+            What takes the message back. It returns whether it came in time: then no commit accepts it any more.
 
         Raises:
-            BackendUnavailable: the session is not on what this engine uses.
+            InvalidOptions: the session is none that this engine can write with, as it is on something else.
+        """
+        raise NotImplementedError
+
+    def refuse_behind(self, session: Any) -> None:
+        """Refuse at once what could not be accepted before a session has ended its transaction. It waits for nothing.
+
+        Args:
+            session: a SQLAlchemy session, sync or async, of the request whose tasks are to be accepted.
+
+        Raises:
+            BackendUnavailable: it holds a lock that `accept` would need, and what helps.
         """
         raise NotImplementedError
 

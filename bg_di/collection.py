@@ -17,6 +17,7 @@ from bg_di.context import TaskReference
 from bg_di.declare import Declaration
 from bg_di.drain import NOTHING, Drain
 from bg_di.errors import BackgroundTasksUnavailable
+from bg_di.in_sessions import InSessions
 from bg_di.plan import Plan
 from bg_di.protocols import Collection
 from bg_di.runner import Runner
@@ -49,7 +50,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
         self.waiting = deque()
         self.substitute = None
         self.failure = None
-        self.ending = self._draining = self._ended = False
+        self.ending = self.outgoing = self._draining = self._ended = False
         self._plain = NOTHING
         self._running = self._stopped = None
         self._runner = runner
@@ -128,7 +129,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
             self._remember(func, plan)
         call = coroutine, copy_context(), origin, func, args, kwargs, plan
         if plan is not None and plan.outgoing is not None:
-            self._append_outgoing(call)
+            self._append_outgoing(call, plan)
         else:
             self.waiting.append(call)
         if self._ended:
@@ -137,9 +138,15 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
             self._runner.added(call)
         return plan
 
-    def _append_outgoing(self, call: Waiting) -> None:
-        self.__dict__.setdefault("_handing_over", [])  # threads may be the first to add one at once
-        self.outgoing = True
+    def _append_outgoing(self, call: Waiting, plan: Plan | Declaration) -> None:
+        if not self.outgoing:
+            # Threads may be the first to add one at once.
+            self.__dict__.setdefault("_handing_over", [])
+            self.__dict__.setdefault("_in_sessions", InSessions(self._runner))
+            self.outgoing = True
+        if plan.policy.session is not None:
+            self._in_sessions.add(call)
+            return
         # It runs elsewhere, and does not wait for what is before it here.
         self.waiting.appendleft(call)
 

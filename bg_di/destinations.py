@@ -11,7 +11,7 @@ from bg_di.plan import Outgoing, Plan
 from bg_di.policy import Policy
 from bg_di.trace import trace_here
 from bg_di.values import seconds
-from bg_di.wire import Envelope, carry, fitting
+from bg_di.wire import VERSION, Envelope, carry, fitting
 
 # Seconds for which a unique key is not accepted again, if nothing else was said.
 UNIQUE_FOR: Final = 24 * 3600.0
@@ -123,8 +123,9 @@ class Destinations:
             )
         if not listed.stands_for(plan.func, plan.service):
             raise TypeError(
-                f"add_task() cannot hand {plan.name} over to the backend {backend!r}: the option 'tasks' lists another "
-                "task of this name, which a worker would run instead; give one of them another name"
+                f"add_task() cannot hand {plan.name} over to the backend {backend!r}: a worker would run "
+                f"{listed.where} instead, which the option 'tasks' lists by this name; add that one, or give this one "
+                "another name"
             )
         return listed
 
@@ -147,6 +148,7 @@ def _message(plan: Plan, body: bytes) -> Message:
         body=body,
         added_at=plan.added_at,
         due_at=due_at,
+        version=VERSION,
         unique_key=policy.unique_key,
         unique_until=None if policy.unique_key is None else due_at + unique_for,
     )

@@ -13,6 +13,7 @@ import anyio
 from bg_di.binding import name_of
 from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.handover import HandOver, Refused, hand_over
+from bg_di.in_sessions import InSessions
 from bg_di.ledger import SUCCEEDED
 from bg_di.plan import Plan
 from bg_di.record import NotRun, State
@@ -55,8 +56,10 @@ class Drain(Origin):
     _given_up = False
     _ended: bool
     # Whether anything was added that goes to an engine, and what is being handed over or has been.
-    outgoing = False
+    outgoing: bool
     _handing_over: list[HandOver | Refused]
+    # And what waits for the commits of users.
+    _in_sessions: InSessions
 
     @property
     def method(self) -> str:
@@ -173,16 +176,18 @@ class Drain(Origin):
             plan = call[6]
             yield call, "waiting", plan.added_at if isinstance(plan, Plan) else self._since
 
-    def release(self) -> HandOver | Refused | None:
-        """Hand over at once all that is released for engines by now; None if there is nothing."""
+    def release(self) -> None:
+        """Hand over at once all that is released for engines by now."""
         # The last added comes first there.
         taken = [call for call in tuple(self.waiting) if _is_released(call) and self.withdraw(call)]
-        if not taken:
-            return None
-        # What a `TaskErrorHandler` adds is nobody's who has added these.
-        handing = within(self, partial(hand_over, self._runner, taken[::-1]))
-        self._handing_over.append(handing)
-        return handing
+        if taken:
+            # What a `TaskErrorHandler` adds is nobody's who has added these.
+            self._handing_over.append(within(self, partial(hand_over, self._runner, taken[::-1])))
+
+    async def decision(self) -> BackgroundTasksNotAccepted | None:
+        """Wait until it is decided on all that is being handed over; return the first failure."""
+        decisions = [await handing.decision() for handing in tuple(self._handing_over)]
+        return next(filter(None, decisions), None)
 
     async def handed_over(self) -> BackgroundTasksNotAccepted | None:
         """Wait until everybody has heard what became of that which was handed over; return the first failure."""
@@ -193,19 +198,23 @@ class Drain(Origin):
             first = first or error
             if handing in self._handing_over:  # others may wait here, too
                 self._handing_over.remove(handing)
+        if self.outgoing and self.ending:
+            error = await self._in_sessions.end(self._stopped[1] if self._stopped and self._given_up else None)
+            first = first or error
         return first
 
     def _undecided_by_engines(self) -> list[Waiting]:
         if not self.outgoing:
             return []
-        return [call for handing in self._handing_over if not handing.is_decided for call in handing.calls]
+        undecided = [call for handing in self._handing_over if not handing.is_decided for call in handing.calls]
+        return [*undecided, *self._in_sessions.calls]
 
     def withdraw(self, call: Waiting) -> bool:
         """Do not run a call; return whether that was still to be had."""
         # Of both, one after the other: it may be in another thread that the ones become the others.
         withdrawn = [_removed(call, calls) for calls in (self._undecided, self.waiting) if calls]
         if not any(withdrawn):
-            return False
+            return self.outgoing and self._in_sessions.withdraw(call)
         call[0].close()
         return True
 

@@ -1,12 +1,14 @@
 """The live handles of an application's engines: one for each event loop that uses them, opened when it does."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from threading import Lock
 from typing import Any
 
 from bg_di import log
-from bg_di.backend import Backend, Engine
+from bg_di.backend import Accepted, Backend, Engine, Message
+from bg_di.errors import BackendUnavailable
 
 
 class Engines:
@@ -18,15 +20,19 @@ class Engines:
     Args:
         backends: that tasks are handed over to, by name.
         application: under whose name they keep tasks.
+        sessions_here: gives the database sessions of the request that the running code belongs to.
 
     Attributes:
         under_way: what is being handed over. Kept here, as nobody else may be left that waits for it.
     """
 
-    def __init__(self, backends: Mapping[str, Backend], application: str) -> None:
+    def __init__(
+        self, backends: Mapping[str, Backend], application: str, sessions_here: Callable[[], Sequence[Any]] = tuple
+    ) -> None:
         self.backends = backends
         self.under_way: set[asyncio.Task[Any]] = set()
         self._application = application
+        self._sessions_here = sessions_here
         self._open: dict[asyncio.AbstractEventLoop | None, dict[str, Engine]] = {}
         self._opening = Lock()
 
@@ -38,6 +44,26 @@ class Engines:
             if name not in engines:
                 engines[name] = self.backends[name].open(self._application)
             return engines[name]
+
+    async def accept(
+        self, name: str, messages: Sequence[Message], *, added_in: Iterable[Context]
+    ) -> Sequence[Accepted | BackendUnavailable]:
+        """Hand messages over to the engine of that name; return for each what became of it.
+
+        Args:
+            name: of the backend.
+            messages: what is handed over.
+            added_in: the contexts in which that was added.
+
+        Raises:
+            BackendUnavailable: none of them can be accepted.
+        """
+        engine = self.of(name)
+        if "transaction" in self.backends[name].capabilities:
+            sessions = {id(session): session for context in added_in for session in context.run(self._sessions_here)}
+            for session in sessions.values():
+                engine.refuse_behind(session)
+        return await engine.accept(messages)
 
     async def finish(self) -> None:
         """Wait until nothing is being handed over in the running event loop."""

@@ -113,8 +113,11 @@ async def _ask(runner: Runner, backend: str, calls: Sequence[Waiting]) -> list[O
     limit = asyncio.timeout(runner.accept_timeout)
     try:
         async with limit:
-            answers = await runner.engines.of(backend).accept([_outgoing(call).message for call in calls])
-        outcomes = [(call, _outcome(backend, answer)) for call, answer in zip(calls, answers, strict=True)]
+            messages = [_outgoing(call).message for call in calls]
+            answers = await runner.engines.accept(backend, messages, added_in=[call[1] for call in calls])
+        outcomes: list[Outcome] = [
+            (call, _outcome(backend, answer)) for call, answer in zip(calls, answers, strict=True)
+        ]
     except BackendUnavailable as unavailable:
         outcomes = [(call, unavailable) for call in calls]
     except BaseException as error:

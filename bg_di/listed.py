@@ -29,9 +29,18 @@ class ListedTask:
     needs: Mapping[str, Any]
     format: CallFormat
 
+    @property
+    def where(self) -> str:
+        """``module:qualname`` of it, by the class that it was looked up on if it is a service's."""
+        function: Any = inspect.unwrap(self.func)
+        service = self.declaration.service
+        if service is None:
+            return f"{function.__module__}:{function.__qualname__}"
+        return f"{service.__module__}:{service.__qualname__}.{function.__name__}"
+
     def stands_for(self, func: Callable[..., Any], service: type | None) -> bool:
         """Whether calling it is what a call of `func`, of the same name, means."""
-        return service is self.declaration.service and inspect.unwrap(func) is inspect.unwrap(self.func)
+        return service is self.declaration.service and _meant(func) == _meant(self.func)
 
 
 def list_tasks(
@@ -53,8 +62,8 @@ def list_tasks(
         known = tasks.setdefault(task.declaration.name, task)
         if not known.stands_for(func, task.declaration.service):
             raise InvalidOptions(
-                f"option 'tasks' lists two tasks of the name {task.declaration.name!r}, {_where(known.func)} and "
-                f"{_where(func)}: give one of them another name, by @background_task(name=...)"
+                f"option 'tasks' lists two tasks of the name {task.declaration.name!r}, {known.where} and "
+                f"{task.where}: give one of them another name, by @background_task(name=...)"
             )
     return tasks
 
@@ -106,6 +115,6 @@ def _tasks_of(what: Any) -> Iterator[Callable[..., Any]]:
     yield from (each for each in functions if declared(each) is not None)
 
 
-def _where(func: Callable[..., Any]) -> str:
-    function: Any = inspect.unwrap(func)
-    return f"{function.__module__}:{function.__qualname__}"
+def _meant(func: Any) -> tuple[type | None, Callable[..., Any]]:
+    """The class that a class method is bound to, and the function: each look-up makes another object of them."""
+    return getattr(func, "__self__", None), inspect.unwrap(getattr(func, "__func__", func))

@@ -4,7 +4,7 @@ Those about one task have what they say of it as ``extra`` too: ``task_name``, `
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.background import BackgroundTask
 
@@ -133,6 +133,22 @@ def worker_failed(backend: str, name: str, task_id: str, error: Exception) -> No
 
 def not_started(reason: str) -> None:
     logger.error("the application does not start: %s", reason)
+
+
+def worker_works(backends: Sequence[str], tasks: int) -> None:
+    logger.info("a worker takes what %s delivers, of %s tasks that it knows", ", ".join(map(repr, backends)), tasks)
+
+
+def worker_ends(signal: str) -> None:
+    logger.info("the worker ends, as it got %s: it takes no more; what runs may end, within grace_period", signal)
+
+
+def threads_ended(threads: int) -> None:
+    logger.warning("%s threads of tasks do not end and are ended with the process", threads)
+
+
+def worker_ended() -> None:
+    logger.info("the worker has ended")
 
 
 def engine_away(backend: str, error: Exception) -> None:

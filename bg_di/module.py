@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from ellar.app import App
 from ellar.common import IApplicationReady, Module
-from ellar.common.constants import MIDDLEWARE_HANDLERS_KEY
+from ellar.common.constants import MIDDLEWARE_HANDLERS_KEY, MODULE_METADATA
 from ellar.core import Config, DynamicModule, ModuleBase, ModuleSetup
 from ellar.core.middleware import Middleware
 from ellar.core.modules import ModuleRefBase
@@ -15,11 +15,13 @@ from bg_di import log
 from bg_di.attempts import Attempts
 from bg_di.backend import IN_PROCESS
 from bg_di.backends.in_process import InProcessBackend
+from bg_di.commands.ellar import EllarCommands
 from bg_di.destinations import Destinations
 from bg_di.edge.container import EllarContainer, bind_attempt_keys
 from bg_di.edge.injector import built, injector_here
 from bg_di.edge.interceptor import wrap_interceptors_consumer
 from bg_di.edge.middleware import BackgroundTasksMiddleware
+from bg_di.edge.migrations import leave_tables_alone
 from bg_di.edge.overrides import find_overrides, restore_falsy_value
 from bg_di.edge.routes import own_routes
 from bg_di.edge.scope import bind_collection
@@ -105,10 +107,11 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
             application=application,
             carried=options.carry,
         )
+        container = EllarContainer(root.container.injector)
         runner = Runner(
             threads=threads,
-            attempts=Attempts(threads, EllarContainer(root.container.injector), observers, destinations),
-            engines=Engines(destinations.engines, application),
+            attempts=Attempts(threads, container, observers, destinations),
+            engines=Engines(destinations.engines, application, container.sessions_here),
             ledger=Ledger(options.history),
             observers=observers,
             error_handler=lambda: injector_here(root.container.injector).get(TaskErrorHandler),
@@ -138,6 +141,7 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         for module in modules:
             restore_falsy_value(module, TaskErrorHandler)
         overrides = find_overrides(app, modules)
+        leave_tables_alone(modules)
         own_routes(app)
         frame = Middleware(
             BackgroundTasksMiddleware,
@@ -161,3 +165,8 @@ def _warn_of_module_middleware(modules: list[ModuleRefBase]) -> None:
     ]
     if costly:
         log.module_middleware(costly)
+
+
+# `@Module(commands=...)` would make a list of them now.
+reflect.delete_metadata(MODULE_METADATA.COMMANDS, BackgroundTasksModule)
+reflect.define_metadata(MODULE_METADATA.COMMANDS, EllarCommands(), BackgroundTasksModule)

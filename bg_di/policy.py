@@ -122,6 +122,8 @@ class Policy:
             positive("background_task", "unique_for", self.unique_for)
             if self.unique_key is None:
                 raise wrong("background_task", "unique_for", self.unique_for, "give the unique_key, too")
+        if self.session is not None and self.when == "failure":
+            raise wrong("using", "when", self.when, "leave it or the session out: the session's commit decides instead")
 
     @property
     def timeout_seconds(self) -> float | None:

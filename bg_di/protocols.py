@@ -1,6 +1,6 @@
 """What the layers below ask of those above."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bg_di.context import TaskContext, TaskReference
@@ -60,6 +60,10 @@ class Container(Protocol):
 
     def enter(self, injector: Any) -> None:
         """Make an injector that which the running code resolves from."""
+
+    def sessions_here(self) -> Sequence[Any]:
+        """The database sessions that were built for the request, or the attempt, that the running code belongs to."""
+        ...
 
     def refuse_unsatisfied(self, injector: Any, key: Any, needed_by: str) -> None:
         """Raise a `TypeError` if `key` cannot be supplied to an attempt, as far as bindings can be read."""

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 def trace_here() -> Mapping[str, str]:
     """What says which trace the running code belongs to, such as ``traceparent``; empty without OpenTelemetry."""
     trace: dict[str, str] = {}
-    propagate = sys.modules.get("opentelemetry.propagate")
-    if propagate is not None:
+    # Whoever traces has imported that; it need not have propagated anything yet.
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry import propagate
+
         propagate.inject(trace)
     return trace
 

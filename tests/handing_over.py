@@ -143,3 +143,26 @@ class Gate:
         self.asked.set()
         await self.opened.wait()
         return [self._outcome] * len(messages)
+
+
+async def run_once(app: App, *, before: Callable[[], Awaitable[Any]] | None = None) -> list[Any]:
+    """Start an application and shut it down, as a server does; `before` is awaited in between.
+
+    Returns:
+        What the server heard.
+    """
+    messages = ["lifespan.startup"]
+    heard: list[Any] = []
+
+    async def receive() -> Any:
+        if messages:
+            return {"type": messages.pop()}
+        if before is not None:
+            await before()
+        return {"type": "lifespan.shutdown"}
+
+    async def hear(message: Any) -> None:
+        heard.append(message)
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, hear)
+    return heard

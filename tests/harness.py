@@ -1,7 +1,8 @@
 """Drive real Ellar applications over ASGI, as a server does: each request in a task of its own."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from json import loads
 from typing import Any, cast
@@ -217,6 +218,59 @@ class Socket:
             self._to_app.close()
             self._from_client.close()
         return None
+
+
+class Lifespan:
+    """One run of an application: what a server is told of it.
+
+    Attributes:
+        said: the types of what the application sends, without ``lifespan.``, and the message of a failure.
+        error: what it raised.
+    """
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.error: BaseException | None = None
+        self._answered = anyio.Event()
+        self._to_app, self._from_server = anyio.create_memory_object_stream[Message](2)
+
+    @property
+    def is_over(self) -> bool:
+        return self.error is not None or self.said != ["startup.complete"]
+
+    async def serve(self, app: ASGIApp, scope: dict[str, Any]) -> None:
+        try:
+            await app({"type": "lifespan", "state": {}, **scope}, self._from_server.receive, self._send)
+        except Exception as error:
+            self.error = error
+        finally:
+            self._to_app.close()
+            self._from_server.close()
+            self._answered.set()
+
+    async def tell(self, what: str) -> None:
+        """Tell the application that it starts or ends, and wait for the answer."""
+        self._answered = anyio.Event()
+        await self._to_app.send({"type": f"lifespan.{what}"})
+        await self._answered.wait()
+
+    async def _send(self, message: Message) -> None:
+        self.said.append(message["type"].removeprefix("lifespan."))
+        if message.get("message"):
+            self.said.append(message["message"])
+        self._answered.set()
+
+
+@asynccontextmanager
+async def running(app: ASGIApp, **scope: Any) -> AsyncGenerator[Lifespan]:
+    """Start an application up, and shut it down at the end, as a server does, unless it is over by itself."""
+    lifespan = Lifespan()
+    async with anyio.create_task_group() as group:
+        group.start_soon(lifespan.serve, app, scope)
+        await lifespan.tell("startup")
+        yield lifespan
+        if not lifespan.is_over:
+            await lifespan.tell("shutdown")
 
 
 class Log(logging.Handler):

@@ -376,13 +376,13 @@ async def test_unique_keys_are_accepted_once(log: Log) -> None:
     first = engines.memory.one().message
     assert first.unique_until == first.due_at + 60
     assert {reference.task_id for reference in references} == {first.task_id}
-    said = f"was not accepted anew: {first.task_id} has the same unique key and stands for it"
-    assert log.messages == [f"background task send of GET / {said}"] * 3
+    stands = f"{first.task_id} has the same unique key and stands for it"
+    assert log.messages == [f"background task send of GET / was not accepted anew: {stands}"] * 3
     assert {record.levelname for record in log.records} == {"INFO"}
 
 
 async def test_what_a_call_has_of_its_own_travels() -> None:
-    """Its delay, its timeout, the context variables of `carry=`, and the module of the root is none."""
+    """Its delay, its timeout, the context variables of `carry=`, and the module of the code that added it."""
     engines = Engines()
 
     @get("/")
@@ -397,6 +397,11 @@ async def test_what_a_call_has_of_its_own_travels() -> None:
     assert (message.task_id, message.name, message.unique_key) == (envelope.task_id, "send", None)
     assert message.due_at == message.added_at + 90
     assert (envelope.delay, envelope.timeout, envelope.carried) == (90, 3, {"tenant": "acme"})
+    assert envelope.module == "tests.harness:Feature"
+    async with collect_background_tasks(app) as tasks:
+        tasks.add_task(send, "from the root")
+    _, envelope = (Envelope.from_bytes(kept.message.body) for kept in engines.memory.kept.values())
+    assert (envelope.module, envelope.delay, envelope.timeout) == (None, None, None)
 
 
 async def test_observers_hear_of_it() -> None:

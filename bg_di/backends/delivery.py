@@ -1,7 +1,8 @@
 """One delivery: the attempt that it is, what that adds, and what becomes of the task."""
 
+import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from time import time
@@ -64,18 +65,19 @@ class DeliveryTasks(RequestBackgroundTasks):
     Args:
         runner: of the application.
         backend: the name of the engine.
+        is_cut_off: tells whether what runs is being cut off: what it makes of that is not how the task ends.
     """
 
-    _call: Waiting | None = None
-    _began = 0.0
+    # The task itself, while it runs and what it has added does.
+    _itself: Sequence[tuple[Waiting, State, float]] = ()
 
-    def __init__(self, runner: Runner, backend: str) -> None:
+    def __init__(self, runner: Runner, backend: str, is_cut_off: Callable[[], bool]) -> None:
         super().__init__(runner, {"type": "delivery", "method": METHOD, "path": backend})
+        self._is_cut_off = is_cut_off
 
     def at_work(self) -> Iterator[tuple[Waiting, State, float]]:
         """What runs and what waits, and since when."""
-        if self._call is not None:
-            yield self._call, "running", self._began
+        yield from self._itself
         yield from super().at_work()
 
     async def run(self, plan: Plan, number: int) -> Verdict:
@@ -89,17 +91,20 @@ class DeliveryTasks(RequestBackgroundTasks):
             BaseException: it was cancelled, and what it added is named.
         """
         enter_origin(self)
-        self._began = time()
         performing = self._runner.attempts.perform_one(plan, number)
-        self._call = call = performing, copy_context(), self, plan.func, plan.args, plan.kwargs, plan
-        try:
-            verdict = await self._attempt(call, plan, number)
-            self.ending = True
-            await self.drain()
-            not_accepted = await self.handed_over()
-        except BaseException as error:
-            self.cut_off(error)
-            raise
+        call: Waiting = performing, copy_context(), self, plan.func, plan.args, plan.kwargs, plan
+        self._itself = [(call, "running", time())]
+        with self._runner.ledger.open(self):
+            try:
+                verdict = await self._attempt(call, plan, number)
+                self.ending = True
+                await self.drain()
+                not_accepted = await self.handed_over()
+            except BaseException as error:
+                self.cut_off(error)
+                raise
+            finally:
+                self._itself = ()  # a cycle
         if isinstance(verdict, Done):
             if not_accepted is not None:
                 return Again(_PAUSE, number - 1, reason_of(not_accepted))
@@ -111,9 +116,11 @@ class DeliveryTasks(RequestBackgroundTasks):
         try:
             await call[0]
         except BaseException as error:
-            # A task that calls `sys.exit` is not to end the process, nor to come back and do so for ever.
-            if not is_failure(error, cancellations) and not isinstance(error, SystemExit):
+            if isinstance(error, asyncio.CancelledError | KeyboardInterrupt) and not is_failure(error, cancellations):
                 raise
+            if self._is_cut_off():
+                raise asyncio.CancelledError from error
+            # Of all else, an exit included: it is not to come back for ever, nor to end the process each time.
             return await self._judge(call, plan, number, error)
         return Done()
 

@@ -16,7 +16,7 @@ from bg_di.plan import Plan
 from bg_di.runner import Runner
 from bg_di.trace import continue_trace
 from bg_di.values import seconds
-from bg_di.wire import Envelope
+from bg_di.wire import VERSION, Envelope
 
 # Seconds between two tries to reach an engine that does not answer.
 _PAUSE: Final = 0.5
@@ -59,7 +59,7 @@ class Worker:
         self._tasks = tasks
         self._carried = {variable.name: variable for variable in carried}
         self._running: dict[asyncio.Task[None], Delivery] = {}
-        self._is_away = False
+        self._is_away = self._cuts_off = False
 
     async def start(self) -> None:
         """Begin to take deliveries.
@@ -68,7 +68,7 @@ class Worker:
             BackendUnavailable: the engine cannot be reached.
         """
         engine = self._runner.engines.of(self._name)
-        self._consumer = await engine.consume(list(self._tasks), lost=partial(log.dead, self._name))
+        self._consumer = await engine.consume(list(self._tasks), version=VERSION, lost=partial(log.dead, self._name))
         self._receiving = asyncio.create_task(self._receive(), context=Context())
 
     async def stop(self, grace: float) -> None:
@@ -81,6 +81,7 @@ class Worker:
             await asyncio.wait([self._receiving])
             await self._ended(grace)
         finally:
+            self._cuts_off = True
             for task in self._running:
                 task.cancel()
             await self._ended(_CUT_OFF_TIMEOUT)
@@ -117,11 +118,9 @@ class Worker:
             raise
 
     async def _run(self, delivery: Delivery) -> Verdict:
-        tasks = DeliveryTasks(self._runner, self._name)
+        tasks = DeliveryTasks(self._runner, self._name, lambda: self._cuts_off)
         try:
-            plan = self._plan(delivery, tasks)
-            with self._runner.ledger.open(tasks):
-                return await tasks.run(plan, delivery.attempt + 1)
+            return await tasks.run(self._plan(delivery, tasks), delivery.attempt + 1)
         except _NotUnderstood as error:
             log.not_understood(self._name, delivery.name, delivery.task_id, error)
             # Longer each time, so that it costs little until it is understood.
@@ -142,7 +141,7 @@ class Worker:
         try:
             args, kwargs = task.format.decode(envelope.arguments)
         except ArgumentsUnknown as error:
-            waited = time() - envelope.added_at - (envelope.delay or 0)
+            waited = time() - delivery.added_at - (envelope.delay or 0)
             if waited < seconds(self._backend.unknown_after):
                 raise _NotUnderstood(waited, str(error)) from None
             raise

@@ -1,8 +1,10 @@
 """Ellar's container, as a task sees it: a request scope of its own for each attempt."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from functools import cached_property
+from itertools import chain, count
 from typing import Any, cast
 
 import anyio
@@ -60,19 +62,31 @@ class EllarContainer:
 
     def module_of(self, injector: EllarInjector) -> str | None:
         """The name of the module whose injector that is, the same in every process; None for the root."""
-        return None if injector is self._root else _name_of(injector.owner)
+        return next((name for name, known in self._modules.items() if known is injector), None)
 
     def injector_of(self, module: str | None) -> EllarInjector:
         """The injector of a module by its name; the root's if there is none of that name here."""
-        for node in self._root.tree_manager.modules.values():
-            if module is not None and _name_of(node.value) == module:
-                injector: EllarInjector = cast(ModuleRefBase, node.value).container.injector
-                return injector
-        return self._root
+        return self._root if module is None else self._modules.get(module, self._root)
+
+    @cached_property
+    def _modules(self) -> Mapping[str, EllarInjector]:
+        """The injectors of all modules but the root; classes of one name are told apart by their order."""
+        named: dict[str, EllarInjector] = {}
+        for module in (cast(ModuleRefBase, node.value) for node in self._root.tree_manager.modules.values()):
+            injector: EllarInjector = module.container.injector
+            name = f"{module.module.__module__}:{module.module.__qualname__}"
+            if injector is not self._root:
+                named[next(each for each in _numbered(name) if each not in named)] = injector
+        return named
 
     def enter(self, injector: EllarInjector) -> None:
         """Make an injector that which the running code resolves from."""
         _injector_context_var.set(injector)
+
+    def sessions_here(self) -> list[Any]:
+        """The database sessions that were built for the request, or the attempt, that the running code belongs to."""
+        scope = request_context_var.get(None)
+        return [] if scope is None else sessions_in(scope)
 
     def refuse_unsatisfied(self, injector: EllarInjector, key: Any, needed_by: str) -> None:
         """Raise a `TypeError` that shows the chain, if `key` cannot be supplied to an attempt."""
@@ -85,8 +99,8 @@ class EllarContainer:
         return AttemptScope(injector, context)
 
 
-def _name_of(module_ref: Any) -> str:
-    return f"{module_ref.module.__module__}:{module_ref.module.__qualname__}"
+def _numbered(name: str) -> Iterator[str]:
+    return chain([name], (f"{name} {number}" for number in count(2)))
 
 
 class AttemptScope:

@@ -11,7 +11,8 @@ from bg_di.backends.worker import Worker
 from bg_di.runner import Runner
 from bg_di.steps import in_words, on_asyncio
 
-# In the scope of whoever runs an application only for its workers, those included that are not embedded.
+# In the scope of whoever runs an application only for its workers: the names of the engines that they are to work for,
+# those included that are not embedded.
 WORKERS_ONLY: Final = "bg_di.workers_only"
 
 

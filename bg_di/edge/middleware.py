@@ -1,6 +1,7 @@
 """The outermost frame of a request: its collection begins and ends here."""
 
 from collections import deque
+from collections.abc import Collection
 from math import ceil
 from sys import exception
 from typing import Protocol, cast
@@ -20,7 +21,6 @@ from bg_di.destinations import Destinations
 from bg_di.drain import NOTHING
 from bg_di.edge.lifespan import WORKERS_ONLY, Lifespan
 from bg_di.edge.own_background import failed_background
-from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.runner import Runner
 from bg_di.task import Origin, enter_origin, leave_origin
 
@@ -53,6 +53,8 @@ class ConnectionTasks(RequestBackgroundTasks):
 
     answered = False
     _left = _told = _sent = False
+    # Whether the start of the response waits for engines.
+    _is_held = False
     _drained: anyio.Event | None = None
     # Of the error that is being handled while the last byte is sent, which an error response answers. Not the error
     # itself, whose traceback leads back here.
@@ -62,7 +64,7 @@ class ConnectionTasks(RequestBackgroundTasks):
         # All of it here, not by the base class, as each request makes one.
         self.waiting = deque()
         self.substitute = self.failure = None
-        self.ending = self._draining = self._ended = self._trailers = False
+        self.ending = self.outgoing = self._draining = self._ended = self._trailers = False
         self._plain = NOTHING
         self._running = self._stopped = None
         self.routes = 0
@@ -116,9 +118,10 @@ class ConnectionTasks(RequestBackgroundTasks):
     async def _is_accepted(self, message: Message) -> bool:
         """Whether a message may leave: none of a response does, before what was released for engines is accepted."""
         if self.refusal is None and message["type"] == "http.response.start":
-            handing = self.release()
-            if handing is not None and (error := await handing.decision()) is not None:
-                await self._refuse(error)
+            self.release()
+            self._is_held = True
+            if await self.is_refused():
+                await self.frame.refuse()(cast(Scope, self._scope), self._receive, self._send)
         elif self.refusal is not None and message.get("more_body"):
             if self._is_spec_2_4():
                 raise OSError(self.refusal)  # in the words of that version, the client has gone: a stream is to end
@@ -129,13 +132,18 @@ class ConnectionTasks(RequestBackgroundTasks):
     def _is_spec_2_4(self) -> bool:
         return tuple(map(int, self._scope["asgi"].get("spec_version", "2.0").split("."))) >= (2, 4)
 
-    async def _refuse(self, error: BackgroundTasksNotAccepted) -> None:
-        """Answer in the place of the application. For what else its route has added, that is as if it had failed."""
-        self.refusal = f"its response was refused: {error}"
-        for call in tuple(self.waiting):
-            if type(call[2]) is Origin:
-                call[2].failure = self.refusal
-        await self.frame.refuse()(cast(Scope, self._scope), self._receive, self._send)
+    async def is_refused(self) -> bool:
+        """Whether what the response's start waits for was not accepted, also if nobody waits with it any more.
+
+        For what else its route has added, that is as if it had failed.
+        """
+        if self._is_held and (error := await self.decision()) is not None:
+            self.refusal = f"its response was refused: {error}"
+            for call in tuple(self.waiting):
+                if type(call[2]) is Origin:
+                    call[2].failure = self.refusal
+        self._is_held = False
+        return self.refusal is not None
 
     async def _drain_inside(self) -> None:
         self._drained = anyio.Event()
@@ -164,11 +172,14 @@ class ConnectionTasks(RequestBackgroundTasks):
         """Whether an exception only says that the client has gone, which is no failure."""
         return self._left or isinstance(error, ClientDisconnect | WebSocketDisconnect)
 
-    async def reported(self, error: Exception) -> bool:
-        """Report an error that left the application, if it is a response's own background that failed.
+    async def settled(self, error: Exception) -> bool:
+        """Settle an error that left the application, if it is a response's own background that failed: report it.
 
-        That is so if it was raised after the last byte, and is not what an error response has answered.
+        That is so if it was raised after the last byte, and is not what an error response has answered. After a refusal
+        it may only say that nothing more was sent.
         """
+        if self.refusal is not None and isinstance(error, ClientDisconnect | OSError):
+            return True
         if not self._sent or id(error) == self._answering:
             return False
         failure = failed_background(error, self)
@@ -220,10 +231,11 @@ class BackgroundTasksMiddleware:
         """The workers that this process is to run: new ones, as each run of the application has its own."""
         if not self._destinations.tasks:
             return []
+        only: Collection[str] | None = scope.get(WORKERS_ONLY)
         return [
             Worker(self.runner, name, self._destinations.tasks, self._destinations.carried)
             for name, backend in self.runner.engines.backends.items()
-            if backend.embedded or WORKERS_ONLY in scope
+            if (backend.embedded if only is None else name in only)
         ]
 
     def refuse(self) -> Response:
@@ -246,9 +258,7 @@ class BackgroundTasksMiddleware:
                 app = self.app
                 await app(scope, tasks.receive, tasks.send)
             except Exception as error:
-                if tasks.refusal is not None and isinstance(error, ClientDisconnect | OSError):
-                    pass  # that nothing more was sent
-                elif not await tasks.reported(error):
+                if not await tasks.settled(error):
                     raise
             except BaseException as error:
                 tasks.cut_off(error)
@@ -256,9 +266,14 @@ class BackgroundTasksMiddleware:
             finally:
                 if self.overrides is not None:
                     self.overrides.adopt(tasks, tasks)
-                if tasks.over():
-                    await tasks.drain()
-                if tasks.outgoing:
-                    await tasks.handed_over()
+                try:
+                    if tasks.outgoing:
+                        await tasks.is_refused()
+                        await tasks.handed_over()  # whoever hears of a failure may add tasks
+                finally:
+                    if tasks.over():
+                        await tasks.drain()
+                    if tasks.outgoing:
+                        await tasks.handed_over()
         finally:
             leave_origin(token)

@@ -1,14 +1,13 @@
-"""Database sessions of an attempt: ellar-sql binds one to each request scope, and nothing gives it back."""
+"""Database sessions of a request or an attempt: ellar-sql binds one to each scope, and nothing gives it back."""
 
 import inspect
 import sys
-from functools import lru_cache
 from typing import Any
 
 import anyio.to_thread
 from ellar.di import RequestScopeContext
 
-_MODULES = ("sqlalchemy.orm.session", "sqlalchemy.ext.asyncio.session")
+from bg_di.sessions import is_session
 
 
 def sessions_in(scope: RequestScopeContext) -> list[Any]:
@@ -16,7 +15,7 @@ def sessions_in(scope: RequestScopeContext) -> list[Any]:
     if "sqlalchemy.orm" not in sys.modules:
         return []
     built = [getattr(provider, "_instance", None) for provider in list(scope.context.values())]
-    return [instance for instance in built if instance is not None and _is_session(instance.__class__)]
+    return [instance for instance in built if instance is not None and is_session(instance)]
 
 
 async def close_session(session: Any) -> None:
@@ -25,9 +24,3 @@ async def close_session(session: Any) -> None:
         await session.close()
     else:
         await anyio.to_thread.run_sync(session.close)
-
-
-@lru_cache(maxsize=1000)
-def _is_session(built: Any) -> bool:
-    # By name: SQLAlchemy need not be installed.
-    return any(kind.__name__ in {"Session", "AsyncSession"} and kind.__module__ in _MODULES for kind in built.__mro__)

@@ -1,18 +1,20 @@
 """Tasks in OpenTelemetry: a span for each, and metrics of what was added, waits, runs, was dropped and has ended."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from importlib.metadata import version
 from time import perf_counter
 from typing import Final
 
+from bg_di.errors import BackendUnavailable
+from bg_di.monitor import BackgroundTasksMonitor
 from bg_di.observer import Event, TaskObserver
 from bg_di.observers.outcome import Outcome
 from bg_di.record import TaskRecord
 from bg_di.steps import in_words
 
 try:
-    from opentelemetry.metrics import MeterProvider, get_meter
+    from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
     from opentelemetry.trace import (
         INVALID_SPAN,
         Link,
@@ -145,3 +147,32 @@ def _about(record: TaskRecord) -> dict[str, str]:
 def _type(error: BaseException) -> str:
     module, name = type(error).__module__, type(error).__qualname__
     return name if module == "builtins" else f"{module}.{name}"
+
+
+def observe_backends(monitor: BackgroundTasksMonitor, *, meter_provider: MeterProvider | None = None) -> None:
+    """Report how much there is to do on an application's engines, whenever metrics are collected.
+
+    These are gauges by ``bg_di.backend.name``: ``bg_di.backend.waiting``, ``.running``, ``.dead`` and ``.oldest``, the
+    seconds for which a task has been due. They are what `BackgroundTasksMonitor.counts` tells, also of what other
+    processes have handed over: it is enough if one of them reports. While an engine cannot be used, there are none.
+
+    Args:
+        monitor: of the application.
+        meter_provider: None: the global one, also if it is set later.
+    """
+    meter = get_meter("bg_di", version("bg_di"), meter_provider, _SCHEMA)
+
+    def report(key: str, unit: str, about: str) -> None:
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            try:
+                counts = monitor.counts()
+            except BackendUnavailable:
+                return []
+            return [Observation(getattr(each, key), {"bg_di.backend.name": name}) for name, each in counts.items()]
+
+        meter.create_observable_gauge(f"bg_di.backend.{key}", [observe], unit, about)
+
+    report("waiting", "{task}", "Tasks that are accepted and do not run.")
+    report("running", "{task}", "Tasks that run.")
+    report("dead", "{task}", "Tasks that are kept and not run again by themselves.")
+    report("oldest", "s", "For how long the task that is due for longest has been.")

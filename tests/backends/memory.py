@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from bg_di.backend import Accepted, Backend, Capability, Consumer, Delivery, Engine, Entry, Message, StoredState
+from bg_di.backend import Accepted, Backend, Capability, Consumer, Counts, Delivery, Engine, Entry, Message, StoredState
 from bg_di.errors import BackendUnavailable
+from bg_di.values import Seconds
 
 
 @dataclass
@@ -32,6 +33,11 @@ class Memory:
         answer: awaited before a batch is accepted, with its messages; what it returns for one, if not None, is its
             outcome. What it raises is the outcome of all.
         verdicts: awaited before a verdict on a delivery is taken.
+        claims: awaited before deliveries are given.
+        ending: called where a handle is closed or a worker stops, with "close" or "stop".
+        consuming: called where a worker begins.
+        told: the verdicts that were taken, each with its task.
+        ahead: how many seconds its clock is.
         opened, closed, abandoned: how many handles.
     """
 
@@ -39,11 +45,16 @@ class Memory:
     asked: list[list[Message]] = field(default_factory=list)
     answer: Callable[[Sequence[Message]], Any] | None = None
     verdicts: Callable[[str, Delivery], Any] | None = None
+    claims: Callable[[], Any] | None = None
+    ending: Callable[[str], Any] | None = None
+    consuming: Callable[[], Any] | None = None
+    ahead: float = 0.0
     told: list[tuple[str, str]] = field(default_factory=list)
     consumers: list["MemoryConsumer"] = field(default_factory=list)
     opened: int = 0
     closed: int = 0
     abandoned: int = 0
+    _heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     def state(self, task_id: str) -> StoredState | None:
         return next((kept.state for (_, known), kept in self.kept.items() if known == task_id), None)
@@ -59,6 +70,30 @@ class Memory:
         for consumer in self.consumers:
             consumer.changed.set()
 
+    def now(self) -> float:
+        return time.time() + self.ahead
+
+    def jump(self, seconds: float) -> None:
+        """Let so many seconds pass on its clock."""
+        self.ahead += seconds
+        self.wake()
+
+    async def until(self, *told: str) -> None:
+        """Wait until so many verdicts have been taken, and see that they are these, in any order."""
+        await self.until_told(len(told))
+        assert sorted(verdict for verdict, _ in self.told) == sorted(told)
+
+    async def until_told(self, count: int) -> None:
+        """Wait until so many verdicts have been taken."""
+        async with asyncio.timeout(30):
+            while len(self.told) < count:
+                self._heard = asyncio.Event()
+                await self._heard.wait()
+
+    def tell(self, verdict: str, task_id: str) -> None:
+        self.told.append((verdict, task_id))
+        self._heard.set()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryBackend(Backend):
@@ -69,7 +104,7 @@ class MemoryBackend(Backend):
     embedded: bool = True
     max_deliveries: int = 5
     max_message_bytes: int = 256 * 1024
-    unknown_after: float = 3600.0
+    unknown_after: Seconds = 3600.0
 
     def open(self, application: str) -> "MemoryEngine":
         self.memory.opened += 1
@@ -120,12 +155,16 @@ class MemoryEngine(Engine):
     async def consume(
         self, names: Collection[str], *, version: int = 1, lost: Callable[[str, str, str], None]
     ) -> "MemoryConsumer":
-        consumer = MemoryConsumer(self._backend, self._application, names, version)
+        if self._memory.consuming is not None:
+            self._memory.consuming()
+        consumer = MemoryConsumer(self._backend, self._application, names, version, lost)
         self._memory.consumers.append(consumer)
         return consumer
 
     async def close(self) -> None:
         self._memory.closed += 1
+        if self._memory.ending is not None:
+            self._memory.ending("close")
 
     def abandon(self) -> None:
         self._memory.abandoned += 1
@@ -145,9 +184,25 @@ class MemoryEngine(Engine):
         every = [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
         return [_entry(kept) for kept in reversed(every) if state in {None, kept.state}][:limit]
 
+    def counts(self) -> Counts:
+        states = [
+            kept.state for (application, _), kept in self._memory.kept.items() if application == self._application
+        ]
+        return Counts(
+            waiting=states.count("accepted"), running=states.count("running"), dead=states.count("dead"), oldest=0.0
+        )
+
 
 class MemoryConsumer(Consumer):
-    def __init__(self, backend: MemoryBackend, application: str, names: Collection[str], version: int) -> None:
+    def __init__(
+        self,
+        backend: MemoryBackend,
+        application: str,
+        names: Collection[str],
+        version: int,
+        lost: Callable[[str, str, str], None],
+    ) -> None:
+        self.lost = lost
         self._memory = backend.memory
         self._application = application
         self._names = set(names)
@@ -158,7 +213,9 @@ class MemoryConsumer(Consumer):
     async def receive(self, slots: int) -> Sequence[Delivery]:
         while True:
             self.changed.clear()
-            now = time.time()
+            if self._memory.claims is not None:
+                await self._memory.claims()
+            now = self._memory.now()
             mine = [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
             waiting = [kept for kept in mine if kept.state == "accepted" and kept.message.name in self._names]
             due = [kept for kept in waiting if kept.due_at <= now and kept.message.version <= self._version][:slots]
@@ -194,7 +251,7 @@ class MemoryConsumer(Consumer):
         return await self._end("acknowledge", delivery, state="succeeded", attempt=delivery.attempt + 1)
 
     async def reschedule(self, delivery: Delivery, *, delay: float, attempt: int, reason: str) -> bool:
-        due_at = time.time() + delay
+        due_at = self._memory.now() + delay
         return await self._end(
             "reschedule", delivery, state="accepted", due_at=due_at, attempt=attempt, delivery=0, reason=reason
         )
@@ -209,6 +266,8 @@ class MemoryConsumer(Consumer):
         for delivery in list(self._held.values()):
             await self.release(delivery)
         self._memory.consumers.remove(self)
+        if self._memory.ending is not None:
+            self._memory.ending("stop")
 
     async def _end(self, verdict: str, delivery: Delivery, /, **changes: Any) -> bool:
         if self._memory.verdicts is not None:
@@ -217,9 +276,9 @@ class MemoryConsumer(Consumer):
         if self._held.get(delivery.task_id) is not delivery or kept.token != delivery.token:
             return False
         del self._held[delivery.task_id]
-        self._memory.told.append((verdict, delivery.task_id))
         for key, value in changes.items():
             setattr(kept, key, value)
+        self._memory.tell(verdict, delivery.task_id)
         self._memory.wake()
         return True
 

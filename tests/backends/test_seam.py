@@ -29,7 +29,8 @@ class Modest(Engine):
         lambda engine: engine.counts(),
         lambda engine: engine.retry("a"),
         lambda engine: engine.prune(before=0),
-        lambda engine: engine.write(None, MESSAGE),
+        lambda engine: engine.write(None, MESSAGE, print),
+        lambda engine: engine.refuse_behind(None),
     ],
 )
 def test_what_is_not_claimed_is_not_there(ask: Callable[[Engine], object]) -> None:

@@ -145,7 +145,9 @@ class Chaos:
         missing = [window for window in mine if deaths[window] < self._plan.deaths]
         if not missing:
             return None
-        return self._random.choices(missing, [1 / (1 + deaths[window]) for window in missing])[0]
+        rarer: list[float] = [1 / (1 + deaths[window]) for window in missing]
+        [chosen] = self._random.choices(missing, rarer)
+        return chosen
 
     async def _kill(self) -> None:
         while True:

@@ -50,4 +50,4 @@ async def _work(app: ASGIApp) -> None:
     async def send(message: Message) -> None:
         logging.info("%s", message)
 
-    await app({"type": "lifespan", "state": {}, WORKERS_ONLY: True}, to_app.get, send)
+    await app({"type": "lifespan", "state": {}, WORKERS_ONLY: ["durable"]}, to_app.get, send)

@@ -160,7 +160,8 @@ class Ended:
                 await cue(scope["path"].split("/")[1], "the stream ended")
 
 
-app = Ended(create("shop"))
+shop = create("shop")
+app = Ended(shop)
 
 
 def mounted() -> ASGIApp:
@@ -177,7 +178,7 @@ def several() -> ASGIApp:
         return what
 
     applications: dict[str, ASGIApp] = {
-        "shop": create("shop"),
+        "shop": shop,
         "office": create("office"),
         "plain": AppFactory.create_app(routers=[plain]),
     }

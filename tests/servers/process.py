@@ -69,7 +69,7 @@ KINDS = {
 }
 # Those on which engines work.
 ON_ASYNCIO = ["uvicorn-h11", "uvicorn-httptools", "hypercorn", "granian"]
-WORKER = Kind(command="tests.servers.worker", limit="", ended=0, listens=False)
+WORKER = Kind(command="bg_di worker", limit="", ended=0, listens=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from tests.servers.process import Record, Server
 from tests.servers.stage import PATIENCE, Stage
 
 APP = "tests.servers.durable:app"
+WORKER = "tests.servers.durable:shop"
 REQUESTS = 200
 
 
@@ -61,7 +62,7 @@ def test_what_an_application_does_not_run_itself_a_worker_runs(tmp_path: Path, w
         assert connection.get(f"{prefix}/{stage.name}/say/ran").status == 200
         assert list(states(path).values()) == ["accepted"]
         assert stage.heard == ["handler"]
-        with Server("worker", APP, environment=environment):
+        with Server("worker", WORKER, environment=environment):
             stage.wait_for("ran")
             assert connection.get(f"{prefix}/{stage.name}/say/another").status == 200
             stage.wait_for("another")
@@ -122,7 +123,7 @@ def test_what_old_workers_do_not_understand_waits_for_new_ones(tmp_path: Path) -
     path = tmp_path / "tasks.db"
     web = settings(path, backend={"embedded": False})
     with Stage() as stage, Server("uvicorn-h11", APP, environment=web) as server, server.connect() as connection:
-        with Server("worker", APP, environment=settings(path, version="old")) as worker:
+        with Server("worker", WORKER, environment=settings(path, version="old")) as worker:
             expected = add_new(connection, stage, "later")
             later = set(states(path))
             assert connection.get(f"/{stage.name}/changed/now").status == 200
@@ -133,7 +134,7 @@ def test_what_old_workers_do_not_understand_waits_for_new_ones(tmp_path: Path) -
             worker.wait()
         kept = states(path)
         assert {kept[task_id] for task_id in later} == {"accepted"}
-        with Server("worker", APP, environment=settings(path)):
+        with Server("worker", WORKER, environment=settings(path)):
             stage.wait_for(*expected)
         assert Counter(cue for cue in stage.heard if cue != "handler") == dict.fromkeys([*expected, "now as before"], 1)
     assert set(states(path).values()) == {"succeeded"}
@@ -145,7 +146,7 @@ def test_what_was_added_by_an_old_version_is_run_by_the_new_one(tmp_path: Path) 
     web = settings(path, version="old", backend={"embedded": False})
     with Stage() as stage, Server("uvicorn-h11", APP, environment=web) as server, server.connect() as connection:
         assert connection.get(f"/{stage.name}/changed/old").status == 200
-        with Server("worker", APP, environment=settings(path)):
+        with Server("worker", WORKER, environment=settings(path)):
             stage.wait_for("old as before")
     assert list(states(path).values()) == ["succeeded"]
 

@@ -10,6 +10,7 @@ from tests.servers.process import Server
 from tests.servers.stage import Stage
 
 APP = "tests.servers.durable:app"
+WORKER = "tests.servers.durable:shop"
 KIND = pytest.mark.parametrize("kind", ["uvicorn-h11", "hypercorn", "granian"])
 # Those that cancel the requests that exceed their limit, so that nobody waits for their hand-over but we.
 CANCELLING = pytest.mark.parametrize("kind", ["uvicorn-h11", "hypercorn"])
@@ -74,7 +75,7 @@ def test_what_exceeds_the_grace_period_goes_back_uncounted(kind: str, tmp_path: 
             "its worker stops"
         )
         assert states(path) == {task_id: "accepted"}
-        with Server("worker", APP, environment=settings(path)) as worker:
+        with Server("worker", WORKER, environment=settings(path)) as worker:
             stage.wait_for("delivery 1", "delivery 1")
             stage.release("delivery 1")
             worker.terminate()

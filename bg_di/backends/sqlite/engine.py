@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from bg_di.backend import Accepted, Counts, Engine, Entry, Message, StoredState
 from bg_di.backends.sqlite.consumer import Lost, SqliteConsumer
 from bg_di.backends.sqlite.file import TaskFile
 from bg_di.backends.sqlite.heartbeat import Knowledge
+from bg_di.backends.sqlite.session import SessionWriter
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.terms import Terms
 from bg_di.backends.sqlite.thread import DatabaseThread
@@ -29,6 +30,7 @@ class SqliteEngine(Engine):
         self._thread = DatabaseThread(self._path, application, busy_timeout=terms.busy_timeout)
         self._thread.every(_WATCH, TaskFile.watch)
         self._consumers: list[SqliteConsumer] = []
+        self._sessions = SessionWriter(self._path, application, self._ring)
 
     async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
         """Keep messages, all of them or none; when it returns, those that were accepted have reached the disk.
@@ -102,6 +104,30 @@ class SqliteEngine(Engine):
         while some := self._thread.call(step):
             pruned += some
         return pruned
+
+    def write(self, session: Any, message: Message, ended: Callable[[Accepted | None], None]) -> Callable[[], bool]:
+        """Write a message in the transaction that a user's session is in, with whose commit it is accepted.
+
+        Args:
+            session: a SQLAlchemy session on this file, sync or async.
+            message: what is written.
+            ended: called where the transaction ends; with None if it has not been committed.
+
+        Returns:
+            What takes the message back. It returns whether it came in time.
+
+        Raises:
+            InvalidOptions: the session is not on this file.
+        """
+        return self._sessions.write(session, message, ended)
+
+    def refuse_behind(self, session: Any) -> None:
+        """Refuse at once what could not be accepted before a session has ended its transaction.
+
+        Raises:
+            BackendUnavailable: it holds the file's write lock.
+        """
+        self._sessions.refuse_behind(session)
 
     def _say_more(self, accepted: Sequence[Accepted]) -> None:
         # In the thread, as whoever has waited for it may have given up.

@@ -71,11 +71,10 @@ class Heartbeat:
         self._renewal = Turn(terms.lease / 3)
         self._telling = Turn(terms.unknown_after / 4)
         self._tidying = Turn(min(_RARELY, terms.keep))
-        # Due at each beat where beats are as rare as that: to miss one would be the gap that its watch knows.
-        self._burying = Turn(min(_RARELY, terms.unknown_after / 16))
+        self._burying = Turn(min(_RARELY, terms.unknown_after / 8))
         self._chores = (self._telling, self._tidying, self._burying)
         self._leases = Watch(terms.lease / 3)
-        self._names = Watch(terms.unknown_after / 4)
+        self._names = Watch(terms.unknown_after / 2)
 
     def beat(self, file: TaskFile) -> None:
         """Do all of it, in one transaction, where what fails does not keep the leases from being renewed.

@@ -111,16 +111,30 @@ def migrate(path: str, connection: sqlite3.Connection, migrations: Sequence[Sequ
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statements in migrations[_version(path, connection, len(migrations)) :]:
-            for statement in statements:
-                connection.execute(statement)
-        connection.execute("CREATE TABLE IF NOT EXISTS bg_di_meta (key TEXT PRIMARY KEY, value ANY) WITHOUT ROWID")
-        connection.execute("REPLACE INTO bg_di_meta VALUES ('schema_version', ?)", (len(migrations),))
+        upgrade(path, connection, migrations)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def is_current(path: str, connection: sqlite3.Connection) -> bool:
+    """Whether our tables are there and up to date.
+
+    Raises:
+        BackendUnavailable: a later version of bg_di has written the file.
+    """
+    return _version(path, connection, len(MIGRATIONS)) == len(MIGRATIONS)
+
+
+def upgrade(path: str, connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """The same as `migrate` in the caller's transaction, which has to hold the write lock."""
+    for statements in migrations[_version(path, connection, len(migrations)) :]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute("CREATE TABLE IF NOT EXISTS bg_di_meta (key TEXT PRIMARY KEY, value ANY) WITHOUT ROWID")
+    connection.execute("REPLACE INTO bg_di_meta VALUES ('schema_version', ?)", (len(migrations),))
 
 
 def identity(path: str) -> tuple[int, int] | None:

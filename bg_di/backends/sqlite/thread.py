@@ -81,7 +81,7 @@ class DatabaseThread:
     def __init__(self, path: str, application: str, *, busy_timeout: float = 2.0) -> None:
         self._path = os.path.abspath(path)  # the process may change its folder
         self._file = TaskFile(self._path, application, busy_timeout=busy_timeout)
-        self._process = os.getpid()
+        self._process: int | None = None  # in which it has been started
         self._changed = threading.Condition()
         self._submitted: list[_Awaited] = []
         self._repeated: list[_Repeated] = []
@@ -138,25 +138,29 @@ class DatabaseThread:
 
     def close(self) -> None:
         """Do what has been submitted, take nothing more, and let go of the file. In an event loop use `aclose`."""
-        if self._process != os.getpid():
+        if self._is_elsewhere():
             return
         with self._changed:
             self._closed = True
             self._changed.notify()
-        if self._thread.ident is not None:
+        if self._process is not None:
             self._thread.join()
 
     async def aclose(self) -> None:
         """The same as `close`, from asyncio."""
         await asyncio.to_thread(self.close)
 
+    def _is_elsewhere(self) -> bool:
+        return self._process not in {None, os.getpid()}
+
     def _submit(self, operation: _Awaited) -> None:
-        if self._process != os.getpid():
+        if self._is_elsewhere():
             raise BackendUnavailable(self._path, "was opened before this process was forked: open it afterwards")
         with self._changed:
             if self._closed:
                 raise BackendUnavailable(self._path, "has been closed by this application")
-            if self._thread.ident is None:
+            if self._process is None:
+                self._process = os.getpid()
                 self._thread.start()
             self._submitted.append(operation)
             self._changed.notify()

@@ -150,7 +150,7 @@ async def test_who_cannot_give_back_is_dead_for_the_others(
 async def test_what_the_engine_makes_dead_is_told_once(path: Path, engine: SqliteEngine) -> None:
     """In the event loop, by the one who did it."""
     told: list[tuple[str, str, str]] = []
-    impatient = SqliteBackend(path, unknown_after=1).open("shop")
+    impatient = SqliteBackend(path, unknown_after=2).open("shop")
     await engine.accept([message("a", name="gone"), message("b")])
     consumer = await impatient.consume([NAME], lost=lambda *task: told.append(task))
     await until(lambda: told)

@@ -262,7 +262,7 @@ def test_what_nobody_knows_is_dead_when_somebody_has_watched_for_long_enough(sta
     stage.accept("b")
     stage.beats(3590)
     assert stage.show("a").state == "accepted"
-    stage.beat(after=1000)
+    stage.beat(after=2000)
     stage.beats(3590)
     assert stage.show("a").state == "accepted"
     stage.beats(10)

@@ -1,0 +1,56 @@
+"""What engines are asked from outside the application, which is not started for it."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from bg_di.backend import Engine
+from bg_di.commands.application import Application
+from bg_di.commands.outcome import CommandFailed
+
+Answer = TypeVar("Answer")
+
+
+def ask(application: Application, names: Sequence[str], question: Callable[[Mapping[str, Engine]], Answer]) -> Answer:
+    """Open engines, ask them, and close them.
+
+    Args:
+        application: whose they are.
+        names: of the engines.
+        question: gets them by name, in a thread: an engine may need its event loop to answer.
+    """
+    return asyncio.run(_ask(application, names, question))
+
+
+async def _ask(
+    application: Application, names: Sequence[str], question: Callable[[Mapping[str, Engine]], Answer]
+) -> Answer:
+    engines = application.engines
+    try:
+        return await asyncio.to_thread(question, {name: engines.of(name) for name in names})
+    finally:
+        await engines.close()
+
+
+def able(application: Application, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those of the chosen engines that can tell how their tasks stand, and those that cannot."""
+    chosen = application.chosen(names)
+    can = [name for name in chosen if "listing" in application.engines.backends[name].capabilities]
+    return can, [name for name in chosen if name not in can]
+
+
+def in_words(unable: Sequence[str]) -> str:
+    """That engines cannot tell."""
+    return f"the backend {', '.join(map(repr, unable))} cannot tell how its tasks stand (no capability 'listing')"
+
+
+def telling(application: Application, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The same, where at least one has to be able.
+
+    Raises:
+        CommandFailed: none is.
+    """
+    can, unable = able(application, names)
+    if not can:
+        raise CommandFailed(f"{in_words(unable)}: ask the engine itself")
+    return can, unable
