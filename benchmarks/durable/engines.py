@@ -24,7 +24,7 @@ class Peer:
         package: that must be installed.
         enqueuing: gives what enqueues a task, on the file in a folder, for workers of so many slots.
         working: runs a worker of so many slots, or of as many as it comes with.
-        pace: how many times as much it does in the time that the slowest takes.
+        pace: how much it is given to do, compared with others.
     """
 
     name: str
@@ -139,7 +139,7 @@ PEERS: Final = (
         enqueuing=_huey_enqueuing(fsync=True),
         working=_huey_working(fsync=True),
     ),
-    Peer(name="DBOS", package="dbos", enqueuing=_dbos_enqueuing, working=_dbos_working, pace=1),
+    Peer(name="DBOS", package="dbos", enqueuing=_dbos_enqueuing, working=_dbos_working, pace=5),
 )
 
 

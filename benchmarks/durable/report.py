@@ -44,8 +44,9 @@ _ABOUT_BESIDE = """\
 Each engine enqueues as an async handler would: bg_di by `collect_background_tasks` and `add_task`, the arguments'
 encoding included; huey by calling the task, which blocks the event loop meanwhile; DBOS by `enqueue_workflow_async`.
 Then one process of each works as it comes: bg_di with 10 slots, huey with one thread, DBOS with a queue without limits.
-What they promise differs: huey takes a task off the file before it runs it, and loses it with its process; DBOS also
-keeps the result and each step, in SQLite's rollback journal instead of WAL. {absent}"""
+Its rate is that of the tasks' ends; DBOS, which starts what waits all at once, may note these later, which is not seen
+here. What they promise differs: huey takes a task off the file before it runs it, and loses it with its process; DBOS
+also keeps the result and each step, in SQLite's rollback journal instead of WAL. {absent}"""
 _ABOUT_KILLS = """\
 Of each engine a worker has {held} tasks in hand and {queued} waiting when it is killed by SIGKILL; then another one is
 started, and given up after {patience:g} s without progress. Once, not in rounds. Seconds: from the kill to the end of

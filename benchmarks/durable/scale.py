@@ -16,7 +16,7 @@ class Scale:
         seconds: that the event loop is watched in a round.
         waiting: how many tasks wait for the workers.
         counted: of those, so many are timed.
-        peers: tasks that the slowest engine enqueues and runs in a round; the others do ten times that.
+        peers: tasks that an engine enqueues and runs in a round, times its pace.
         held: tasks that run when the worker is killed.
         queued: that wait behind them.
         patience: seconds without any progress after which the rest is given up for lost.
