@@ -1,22 +1,20 @@
 """The application whose durable tasks are measured: one declared task that does nothing but leave a mark."""
 
-import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from ellar.app import App, AppFactory
 from ellar.common import Module
 from ellar.core import ModuleBase
-from starlette.types import Message as Event
 
 from benchmarks.durable.marks import MARKS
 from bg_di import BackgroundTasksModule, background_task
 from bg_di.backend import Engine, Message
 from bg_di.backends.sqlite import SqliteBackend
+from bg_di.commands.lifespan import running
 from bg_di.edge.lifespan import WORKERS_ONLY
 from bg_di.engines import Engines
 from bg_di.listed import list_tasks
@@ -75,25 +73,9 @@ async def fill(engine: Engine, tasks: int) -> None:
         await engine.accept([message(number) for number in range(start, min(start + 1000, tasks))])
 
 
-@asynccontextmanager
-async def working(app: App) -> AsyncIterator[None]:
+def working(app: App) -> AbstractAsyncContextManager[None]:
     """Run the application for its worker, as `python -m bg_di worker` does."""
-    events: asyncio.Queue[Event] = asyncio.Queue()
-    started = asyncio.Event()
-
-    async def send(event: Event) -> None:
-        assert not event["type"].endswith("failed"), event
-        started.set()
-
-    await events.put({"type": "lifespan.startup"})
-    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}, WORKERS_ONLY: True}
-    running = asyncio.create_task(app(scope, events.get, send))
-    await started.wait()
-    try:
-        yield
-    finally:
-        await events.put({"type": "lifespan.shutdown"})
-        await running
+    return running(app, {WORKERS_ONLY: ["durable"]})
 
 
 def _engines(app: App) -> Engines:
