@@ -256,7 +256,7 @@ async def test_a_worker_that_is_not_embedded_works_elsewhere() -> None:
         await request(shop.app, "/")
         assert shop.memory.consumers == []
     assert shop.memory.one().state == "accepted"
-    async with running(shop.app, **{WORKERS_ONLY: True}):
+    async with running(shop.app, **{WORKERS_ONLY: {"engine"}}):
         await shop.memory.until("acknowledge")
     assert ran == ["task"]
 

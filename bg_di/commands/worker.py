@@ -27,18 +27,17 @@ def work(application: Application, arguments: Namespace) -> int:
             "BackgroundTasksModule.setup(tasks=[...])"
         )
     _log_to_stderr()
-    code = asyncio.run(_work(application, names))
-    _end_threads(code)
-    return code
+    return _without_threads(asyncio.run(_work(application, names)))
 
 
-def _end_threads(code: int) -> None:
-    """End the process if threads of tasks are left, which the interpreter would wait for."""
+def _without_threads(code: int) -> int:
+    """End the process here if threads of tasks are left, which the interpreter would wait for."""
     left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
     if left:
         log.threads_ended(len(left))
         logging.shutdown()
         os._exit(code)
+    return code
 
 
 def _log_to_stderr() -> None:

@@ -197,7 +197,9 @@ BODIES = st.one_of(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=tuple(HealthCheck))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(bodies=st.lists(BODIES, min_size=20, max_size=60))
 async def test_whatever_a_message_is_the_worker_stays_up(bodies: list[bytes], log: Log) -> None:
     """Each is dead with a reason, those in between run, and nothing of them is in a log."""

@@ -142,7 +142,7 @@ class Chaos:
         """One that not enough have died in yet, of those that a process passes: a rarer one more likely."""
         mine = (*_OF_ANSWERS, *_OF_WORK) if role.port and role.embedded else _OF_ANSWERS if role.port else _OF_WORK
         deaths = read(self._folder / "record").windows
-        missing = [window for window in mine if deaths[window] < self._plan.deaths]
+        missing: list[Window] = [window for window in mine if deaths[window] < self._plan.deaths]
         if not missing:
             return None
         rarer: list[float] = [1 / (1 + deaths[window]) for window in missing]
