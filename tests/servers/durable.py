@@ -30,21 +30,17 @@ async def say(stage: str, what: str) -> None:
     await cue(stage, what)
 
 
-if _is_new:
+async def changed(stage: str, what: str, more: str = "as before") -> None:
+    await cue(stage, f"{what} {more}")
 
-    @background_task(name="changed", backend="durable")
-    async def changed(stage: str, what: str, more: str = "as before") -> None:
-        await cue(stage, f"{what} {more}")
 
-    @background_task(name="introduced", backend="durable")
-    async def introduced(stage: str, what: str) -> None:
-        await cue(stage, f"{what} introduced")
+async def unchanged(stage: str, what: str) -> None:
+    await cue(stage, f"{what} as before")
 
-else:
 
-    @background_task(name="changed", backend="durable")
-    async def changed(stage: str, what: str) -> None:
-        await cue(stage, f"{what} as before")
+@background_task(name="introduced", backend="durable")
+async def introduced(stage: str, what: str) -> None:
+    await cue(stage, f"{what} introduced")
 
 
 @background_task(name="deliver", backend="durable")
@@ -65,7 +61,7 @@ async def nothing(stage: str, what: str) -> None: ...
 TASKS: dict[str, Any] = {
     "say": say,
     "patient": say,
-    "changed": changed,
+    "changed": background_task(name="changed", backend="durable")(changed if _is_new else unchanged),
     "deliver": deliver,
     "work": work,
     "nothing": nothing,

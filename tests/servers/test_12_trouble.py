@@ -164,7 +164,9 @@ def test_a_full_disk_refuses_and_keeps_and_work_goes_on_when_there_is_room(tmp_p
                 else:
                     assert answer.status == 503
                     refused += 1
-            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            resource.prlimit(
+                server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            )
             kept["last"] = accepted(connection, f"/{stage.name}/say/last")
             stage.wait_for(*kept)
         server.terminate()
