@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: test check demo demo-durable chaos bench count valgrind clean
+.PHONY: test check demo demo-durable chaos bench bench-durable count valgrind clean
 
 test: .venv/test  ## everything that is promised, proven
 	rm -f .coverage .coverage.*
@@ -29,6 +29,9 @@ bench: .venv/test valgrind  ## all measurements, written to benchmarks/RESULTS.m
 
 count: .venv/test valgrind  ## the limits on instructions only
 	$(BIN)/python -m benchmarks --count-only
+
+bench-durable: .venv/bench  ## durable tasks beside the bare commit and other engines, written to benchmarks/DURABLE.md
+	$(BIN)/python -m benchmarks.durable
 
 chaos: .venv/test  ## 10,000 durable tasks while processes are killed and stopped, in every narrow window
 	$(BIN)/python -m tests.chaos

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message
 
 from benchmarks.subjects import Subject
 from bg_di import BackgroundTasksModule, TaskObserver, TaskRecord, background_task
+from bg_di.backends.sqlite import SqliteBackend
 
 Once = Callable[[], Coroutine[Any, Any, None]]
 
@@ -41,6 +42,12 @@ async def declared_welcome(address: str, *, subject: str) -> None:
 @background_task(timeout=30)
 async def timed_welcome(address: str, *, subject: str) -> None:
     """The same, with a timeout that does not fire."""
+    return
+
+
+@background_task(backend="durable")
+async def durable_welcome(address: str, *, subject: str) -> None:
+    """What the engine would be for; the requests that are measured do without it."""
     return
 
 
@@ -77,6 +84,10 @@ class Listening(TaskObserver):
     def event(self, kind: str, record: TaskRecord) -> None: ...
 
 
+# The file is not opened before something is handed over.
+_ENGINED = BackgroundTasksModule.setup(
+    name="benchmarks", tasks=[durable_welcome], backends={"durable": SqliteBackend("never-opened.db", embedded=False)}
+)
 # What is done in each request so many times, where that is not the plain task.
 _TASKS: dict[str, Any] = {
     "declared": declared_welcome,
@@ -200,6 +211,7 @@ def _in_ellar(tasks: Any = None) -> Callable[[Callable[..., Any]], ASGIApp]:
 _APPLICATIONS: dict[str, Callable[[Callable[..., Any]], ASGIApp]] = {
     **dict.fromkeys(("ellar", "resolving"), _in_ellar()),
     **dict.fromkeys(("bg_di", "declared", "timed", "service"), _in_ellar(BackgroundTasksModule)),
+    "engined": _in_ellar(_ENGINED),
     **{stack: _in_ellar(BackgroundTasksModule.setup(observers=observers)) for stack, observers in _OBSERVERS.items()},
     "fastapi": _fastapi_application,
 }

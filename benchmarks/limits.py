@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.subjects import Cost, Subject, added, alone, resolved, route
+from benchmarks.subjects import Cost, Subject, added, alone, request, resolved, route
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ INSTRUCTIONS = (
     Limit("added by 100 tasks with a timeout", "Starlette's without one", added("timed", 100), alone(100), 1.00),
     Limit("added by 1 task of a service", "a handler in Ellar asking for it", added("service", 1), resolved(), 1.30),
     Limit("added by 100 tasks and an idle observer", "without it", added("idle", 100), added("bg_di", 100), 1.05),
+    Limit("a route without tasks, beside an engine", "without engines", route("engined"), route("bg_di"), 1.01),
+    Limit("one with an in-process task, beside an engine", "without", request("engined", 1), request("bg_di", 1), 1.01),
 )
 # What is not limited, but should be known.
 SHOWN = (

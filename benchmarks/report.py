@@ -65,7 +65,7 @@ def limits_table(limits: Sequence[Limit], counts: Sequence[Counts]) -> str:
         ]
         for limit, verdict, ratios in zip(limits, judged(limits, measured), in_layouts, strict=True)
     ]
-    return _table(["Work", "Against", "bg_di", "There", "By layout", "Ratio", "Limit", "Holds"], rows)
+    return table(["Work", "Against", "bg_di", "There", "By layout", "Ratio", "Limit", "Holds"], rows)
 
 
 def document(results: Results) -> str:
@@ -88,16 +88,16 @@ def document(results: Results) -> str:
 def _machine() -> str:
     packages = ["ellar", "starlette", "injector", "anyio", "fastapi", "bg_di"]
     rows = [
-        ["CPU", f"{_cpu_model()}, {os.cpu_count()} cores"],
+        ["CPU", f"{cpu_model()}, {os.cpu_count()} cores"],
         ["System", f"{platform.system()} {platform.machine()}"],
         ["Python", f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}"],
-        *([package, _version(package)] for package in packages),
+        *([package, installed_version(package)] for package in packages),
         ["Counter", valgrind_version()],
     ]
-    return _table(["What", "Which"], rows)
+    return table(["What", "Which"], rows)
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -105,7 +105,7 @@ def _cpu_model() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
-def _version(package: str) -> str:
+def installed_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
@@ -137,7 +137,7 @@ def _latency_table(latencies: Iterable[Latency]) -> str:
         else:
             judgement = [f"{verdict.measured:.2f}" if latency.loaded else f"over {verdict.measured:.0f}", "", ""]
         rows.append([latency.stack, f"{p99(latency.idle) * 1e3:.2f}", loaded, *judgement])
-    return _table(["Application", "p99 idle", "p99 beside slow tasks", "Ratio", "Limit", "Holds"], rows)
+    return table(["Application", "p99 idle", "p99 beside slow tasks", "Ratio", "Limit", "Holds"], rows)
 
 
 def _time_table(times: Times) -> str:
@@ -151,7 +151,7 @@ def _time_table(times: Times) -> str:
         ]
         for limit in SHOWN
     ]
-    return _table(["Work", "Against", "bg_di", "There", "Ratio"], rows)
+    return table(["Work", "Against", "bg_di", "There", "Ratio"], rows)
 
 
 def _growth_table(results: Results) -> str:
@@ -163,7 +163,7 @@ def _growth_table(results: Results) -> str:
         times = [f"{seconds(results.times, cost) / tasks * 1e6:,.2f}" for cost in costs]
         rows.append([f"{tasks:,}", *counts, *times])
     head = ["Tasks", "bg_di, instructions", "Ellar, instructions", "bg_di, CPU µs", "Ellar, CPU µs"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _endurance_table(endurance: Sequence[Endurance]) -> str:
@@ -178,7 +178,7 @@ def _endurance_table(endurance: Sequence[Endurance]) -> str:
         for index, blocks in enumerate(zip(*(one.steps for one in endurance), strict=True))
     ]
     grown = [text for one in endurance for text in ("", f"{one.grown / 1024:+,.0f} KiB")]
-    return _table(head, [*rows, ["grown since the first step", *grown]])
+    return table(head, [*rows, ["grown since the first step", *grown]])
 
 
 def _judgement(verdict: Ratio, digits: int = 3) -> list[str]:
@@ -188,6 +188,6 @@ def _judgement(verdict: Ratio, digits: int = 3) -> list[str]:
     return [measured, f"{verdict.at_most:.2f}", "yes" if verdict.holds else "**no**"]
 
 
-def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -12,6 +12,7 @@ class Subject:
         stack: ``"ellar"`` (its built-in feature), ``"bg_di"``, the same with a ``"declared"`` task, a ``"timed"`` one
             or a method of a ``"service"``, with an ``"idle"`` observer or one that is ``"listening"``;
             ``"resolving"`` (a handler in plain Ellar that asks for that service, in the place of a task),
+            ``"engined"`` (an application with a durable backend, which the request does not use),
             ``"fastapi"``, or ``"starlette"`` (its collection alone, without a request).
         tasks: how many are added to one request; a route with 0 does not ask for the collection at all.
     """
@@ -43,6 +44,11 @@ class Cost:
 def route(stack: str) -> Cost:
     """A request to the route that uses no tasks."""
     return Cost(Subject(stack, 0))
+
+
+def request(stack: str, tasks: int) -> Cost:
+    """A whole request with so many tasks."""
+    return Cost(Subject(stack, tasks))
 
 
 def added(stack: str, tasks: int) -> Cost:

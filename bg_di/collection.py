@@ -4,9 +4,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from functools import partial
+from threading import Lock
 from time import time
 from types import FunctionType
-from typing import Any
+from typing import Any, Final
 
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
@@ -15,13 +16,16 @@ from bg_di.background_tasks import BackgroundTasks
 from bg_di.binding import bind, is_async, lasts, refuse_arguments
 from bg_di.context import TaskReference
 from bg_di.declare import Declaration
+from bg_di.departures import Departures
 from bg_di.drain import NOTHING, Drain
 from bg_di.errors import BackgroundTasksUnavailable
-from bg_di.in_sessions import InSessions
 from bg_di.plan import Plan
 from bg_di.protocols import Collection
 from bg_di.runner import Runner
 from bg_di.task import Origin, Task, Waiting, calls_in, collection_of, origin_here, within
+
+# Threads may be the first to add what goes to an engine at once.
+_FIRST: Final = Lock()
 
 
 class RequestBackgroundTasks(BackgroundTasks, Drain):
@@ -48,9 +52,8 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
     def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
         # Set here what each request looks at: reading a default of the class costs several times as much.
         self.waiting = deque()
-        self.substitute = None
-        self.failure = None
-        self.ending = self.outgoing = self._draining = self._ended = False
+        self.substitute = self.failure = self.outgoing = None
+        self.ending = self._draining = self._ended = False
         self._plain = NOTHING
         self._running = self._stopped = None
         self._runner = runner
@@ -139,13 +142,11 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
         return plan
 
     def _append_outgoing(self, call: Waiting, plan: Plan | Declaration) -> None:
-        if not self.outgoing:
-            # Threads may be the first to add one at once.
-            self.__dict__.setdefault("_handing_over", [])
-            self.__dict__.setdefault("_in_sessions", InSessions(self._runner))
-            self.outgoing = True
+        if self.outgoing is None:
+            with _FIRST:
+                self.outgoing = self.outgoing or Departures(self._runner)
         if plan.policy.session is not None:
-            self._in_sessions.add(call)
+            self.outgoing.in_sessions.add(call)
             return
         # It runs elsewhere, and does not wait for what is before it here.
         self.waiting.appendleft(call)
@@ -188,7 +189,8 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
             await self.drain(decided=False)
             if not self.ending:
                 self._stopped = None
-            if self.outgoing and (error := await self.handed_over()) is not None:
+            error = await self.handed_over()
+            if error is not None:
                 raise error
 
     def add_here(self, call: Callable[[], Any]) -> None:

@@ -11,9 +11,8 @@ from typing import Any, Final, cast
 import anyio
 
 from bg_di.binding import name_of
+from bg_di.departures import Departures
 from bg_di.errors import BackgroundTasksNotAccepted
-from bg_di.handover import HandOver, Refused, hand_over
-from bg_di.in_sessions import InSessions
 from bg_di.ledger import SUCCEEDED
 from bg_di.plan import Plan
 from bg_di.record import NotRun, State
@@ -33,9 +32,11 @@ class Drain(Origin):
     Attributes:
         waiting: what has not started, in order.
         ending: whether the connection is over, so that what is added is refused once nothing waits any more.
+        outgoing: what goes to engines; None as long as nothing does.
     """
 
     waiting: deque[Waiting]
+    outgoing: Departures | None
     ending: bool
     _runner: Runner
     _scope: Mapping[str, Any]
@@ -55,11 +56,6 @@ class Drain(Origin):
     _stopped: tuple[NotRun, str] | None
     _given_up = False
     _ended: bool
-    # Whether anything was added that goes to an engine, and what is being handed over or has been.
-    outgoing: bool
-    _handing_over: list[HandOver | Refused]
-    # And what waits for the commits of users.
-    _in_sessions: InSessions
 
     @property
     def method(self) -> str:
@@ -168,7 +164,7 @@ class Drain(Origin):
     def at_work(self) -> Iterator[tuple[Waiting, State, float]]:
         """What runs and what waits, and since when."""
         # In this order, and at once: what starts meanwhile, in another thread, is found twice and not missed.
-        waiting = (*(self._undecided or ()), *self.waiting, *self._undecided_by_engines())
+        waiting = (*(self._undecided or ()), *self.waiting, *(self.outgoing.calls if self.outgoing else ()))
         running, (seen, since) = self._running, self._seen
         if running is not None:
             yield running, "running", since if seen is running[0] else time()
@@ -180,41 +176,27 @@ class Drain(Origin):
         """Hand over at once all that is released for engines by now."""
         # The last added comes first there.
         taken = [call for call in tuple(self.waiting) if _is_released(call) and self.withdraw(call)]
-        if taken:
+        if self.outgoing is not None and taken:
             # What a `TaskErrorHandler` adds is nobody's who has added these.
-            self._handing_over.append(within(self, partial(hand_over, self._runner, taken[::-1])))
-
-    async def decision(self) -> BackgroundTasksNotAccepted | None:
-        """Wait until it is decided on all that is being handed over; return the first failure."""
-        decisions = [await handing.decision() for handing in tuple(self._handing_over)]
-        return next(filter(None, decisions), None)
+            within(self, partial(self.outgoing.hand_over, taken[::-1]))
 
     async def handed_over(self) -> BackgroundTasksNotAccepted | None:
-        """Wait until everybody has heard what became of that which was handed over; return the first failure."""
-        first: BackgroundTasksNotAccepted | None = None
-        while self.outgoing and self._handing_over:
-            handing = self._handing_over[0]
-            error = await handing.end()
-            first = first or error
-            if handing in self._handing_over:  # others may wait here, too
-                self._handing_over.remove(handing)
-        if self.outgoing and self.ending:
-            error = await self._in_sessions.end(self._stopped[1] if self._stopped and self._given_up else None)
-            first = first or error
+        """Wait until everybody has heard what became of what goes to engines; return the first failure."""
+        if self.outgoing is None:
+            return None
+        first = await self.outgoing.end()
+        if self.ending:
+            given_up = self._stopped[1] if self._stopped and self._given_up else None
+            forgotten = await self.outgoing.in_sessions.end(given_up)
+            first = first or forgotten
         return first
-
-    def _undecided_by_engines(self) -> list[Waiting]:
-        if not self.outgoing:
-            return []
-        undecided = [call for handing in self._handing_over if not handing.is_decided for call in handing.calls]
-        return [*undecided, *self._in_sessions.calls]
 
     def withdraw(self, call: Waiting) -> bool:
         """Do not run a call; return whether that was still to be had."""
         # Of both, one after the other: it may be in another thread that the ones become the others.
         withdrawn = [_removed(call, calls) for calls in (self._undecided, self.waiting) if calls]
         if not any(withdrawn):
-            return self.outgoing and self._in_sessions.withdraw(call)
+            return self.outgoing is not None and self.outgoing.in_sessions.withdraw(call)
         call[0].close()
         return True
 

@@ -8,6 +8,7 @@ BackgroundTaskError
 ├── InvalidOptions               an option of the module, or a policy of a task, is unknown or has a wrong value
 │                                (also a ValueError)
 ├── MessageMalformed             what came from an engine is no message, or has no arguments that fit its task
+│   └── ArgumentsUnknown         it has more arguments than its task takes here: a later version of it may take them
 ├── MessageVersionUnknown        it is a message of a later version: others may know it
 └── TaskTimedOut                 an attempt of a task took longer than its timeout (also a TimeoutError)
 
@@ -91,6 +92,10 @@ class MessageMalformed(BackgroundTaskError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class ArgumentsUnknown(MessageMalformed):
+    """A message has arguments that its task does not have here, as a later version of it may."""
 
 
 class MessageVersionUnknown(BackgroundTaskError):

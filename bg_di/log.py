@@ -106,6 +106,10 @@ def runs_on(backend: str, name: str, task_id: str) -> None:
     )
 
 
+def not_understood(backend: str, name: str, task_id: str, reason: Exception) -> None:
+    _on_engine(logging.WARNING, backend, name, task_id, "waits for a worker of a later version: %s", reason)
+
+
 def delivery_lost(backend: str, name: str, task_id: str) -> None:
     _on_engine(
         logging.WARNING,
@@ -125,6 +129,10 @@ def worker_failed(backend: str, name: str, task_id: str, error: Exception) -> No
         exc_info=error,
         extra=fields(name, "BACKEND", backend),
     )
+
+
+def not_started(reason: str) -> None:
+    logger.error("the application does not start: %s", reason)
 
 
 def worker_works(backends: Sequence[str], tasks: int) -> None:

@@ -100,18 +100,17 @@ async def test_an_endless_stream_ends(spec: str, around: str) -> None:
     """As for a client that has gone, by the words of the version of ASGI that the server speaks."""
     engines, client = Engines(), Client(spec=spec)
     engines.memory.answer = answers(REFUSED)
-    closed = False
+    closed = asyncio.Event()
 
     @get("/")
     async def handler(tasks: BackgroundTasks) -> Response:
         async def body() -> AsyncIterator[bytes]:
-            nonlocal closed
             try:
                 while True:
                     await asyncio.sleep(0)
                     yield b"x" * 1000
             finally:
-                closed = True
+                closed.set()
 
         tasks.add_task(send, "a")
         return StreamingResponse(body())
@@ -119,8 +118,8 @@ async def test_an_endless_stream_ends(spec: str, around: str) -> None:
     await client.request(wrap(engines.application(handler), *AROUND[around][0]), "/")
     assert is_refused(client)
     assert client.error is None
-    await asyncio.sleep(0)  # the event loop finalizes what nobody iterates any more
-    assert closed
+    async with asyncio.timeout(20):  # the event loop finalizes what nobody iterates any more
+        await closed.wait()
 
 
 async def test_whoever_listens_afterwards_hears_that_the_client_has_gone() -> None:

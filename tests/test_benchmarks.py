@@ -1,10 +1,16 @@
-"""The check of the limits on speed can fail."""
+"""The check of the limits on speed can fail, and what is measured of durable tasks can be measured."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import failed
+from benchmarks.durable.enqueuing import Latencies
+from benchmarks.durable.limits import judged as judged_durable
+from benchmarks.durable.report import RESULTS
 from benchmarks.limits import INSTRUCTIONS, judged
 from benchmarks.subjects import Subject
 
@@ -14,13 +20,14 @@ FULL = {("bg_di", 0): 1020.0, ("bg_di", 1): 1060.0, ("bg_di", 10): 1110.0, ("bg_
 DECLARED = {("declared", 0): 1020.0, ("declared", 100): 2230.0, ("timed", 0): 1020.0, ("timed", 100): 3020.0}
 SERVICE = {("resolving", 1): 1200.0, ("service", 0): 1020.0, ("service", 1): 1280.0}
 OBSERVED = {("idle", 0): 1020.0, ("idle", 100): 2175.0}
+ENGINED = {("engined", 0): 1030.2, ("engined", 1): 1070.6}
 
 
 def measured(**changed: float) -> Mapping[Subject, float]:
     """Counts by subject, some of them changed: ``bg_di_100=…``."""
     counts = {
         Subject(stack, tasks): count
-        for (stack, tasks), count in {**THERE, **FULL, **DECLARED, **SERVICE, **OBSERVED}.items()
+        for (stack, tasks), count in {**THERE, **FULL, **DECLARED, **SERVICE, **OBSERVED, **ENGINED}.items()
     }
     return {**counts, **{Subject.of(":".join(key.rsplit("_", 1))): count for key, count in changed.items()}}
 
@@ -44,6 +51,14 @@ def test_measurements_at_their_limits_pass(capsys: pytest.CaptureFixture[str]) -
         ),
         ({"idle_100": 2186.0}, "added by 100 tasks and an idle observer, against without it: 1.0600, at most 1.05"),
         (
+            {"engined_0": 1030.4},
+            "a route without tasks, beside an engine, against without engines: 1.0102, at most 1.01",
+        ),
+        (
+            {"engined_1": 1071.0},
+            "one with an in-process task, beside an engine, against without: 1.0104, at most 1.01",
+        ),
+        (
             {"timed_100": 3040.0},
             "added by 100 tasks with a timeout, against Starlette's without one: 1.0100, at most 1.00",
         ),
@@ -64,3 +79,52 @@ def test_a_slow_route_fails_and_is_named(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == (
         "over the limit: a route that uses no tasks, against the same in plain Ellar: 1.0300, at most 1.02\n"
     )
+
+
+# Of a round: seconds until a task was accepted, most of them and the slowest.
+BARE = [*[1.0] * 98, 2.0, 2.0]
+
+
+def latencies(ours: list[float]) -> Latencies:
+    return Latencies(ours=[ours], thread=[BARE], commit=[BARE])
+
+
+def test_enqueuing_at_its_limit_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    """A limit is the largest value that is allowed."""
+    assert not failed(judged_durable(latencies([1.15 * seconds for seconds in BARE])))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("ours", "named"),
+    [
+        (
+            [*[1.2] * 98, 2.0, 2.0],
+            "p50 of enqueuing a task, idle, against the same commit through a bare thread: 1.2000",
+        ),
+        (
+            [*[1.0] * 98, 4.0, 4.0],
+            "p99 of enqueuing a task, idle, against the same commit through a bare thread: 2.0000",
+        ),
+    ],
+)
+def test_slow_enqueuing_fails_and_is_named(ours: list[float], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Most of it, or the slowest."""
+    assert failed(judged_durable(latencies(ours)))
+    assert capsys.readouterr().err.startswith(f"over the limit: {named}")
+
+
+def test_everything_about_durable_tasks_can_be_measured(tmp_path: Path) -> None:
+    """Also where no other engine is installed. How long anything takes is not looked at, and nothing is written."""
+    before = RESULTS.read_bytes() if RESULTS.exists() else None
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.durable", "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[1],
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("# What durable tasks cost\n")
+    assert "| bg_di | 10 of 10 | 6 of 6 |" in run.stdout
+    assert before == (RESULTS.read_bytes() if RESULTS.exists() else None)

@@ -4,24 +4,37 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context, ContextVar
 from functools import partial
+from time import time
 from typing import Any, Final, TypeVar
 
 from bg_di import log
 from bg_di.backend import Backend, Consumer, Delivery
-from bg_di.backends.delivery import Dead, DeliveryTasks, Verdict, reason_of
-from bg_di.errors import MessageMalformed, MessageVersionUnknown
+from bg_di.backends.delivery import Again, Dead, DeliveryTasks, Verdict, reason_of
+from bg_di.errors import ArgumentsUnknown, MessageMalformed, MessageVersionUnknown
 from bg_di.listed import ListedTask
 from bg_di.plan import Plan
 from bg_di.runner import Runner
 from bg_di.trace import continue_trace
+from bg_di.values import seconds
 from bg_di.wire import VERSION, Envelope
 
 # Seconds between two tries to reach an engine that does not answer.
 _PAUSE: Final = 0.5
 # Seconds that running tasks have to end when they are cut off. What one of them cleans up is given less.
 _CUT_OFF_TIMEOUT: Final = 15.0
+# Seconds until somebody else may look at what this worker does not understand: at least, and at most.
+_SHORTEST_WAIT: Final = 0.5
+_LONGEST_WAIT: Final = 60.0
 
 T = TypeVar("T")
+
+
+class _NotUnderstood(Exception):
+    """A later version of this worker may run the task, which has waited for it so many seconds."""
+
+    def __init__(self, waited: float, reason: str) -> None:
+        super().__init__(reason)
+        self.waited = waited
 
 
 class Worker:
@@ -108,6 +121,11 @@ class Worker:
         tasks = DeliveryTasks(self._runner, self._name, lambda: self._cuts_off)
         try:
             return await tasks.run(self._plan(delivery, tasks), delivery.attempt + 1)
+        except _NotUnderstood as error:
+            log.not_understood(self._name, delivery.name, delivery.task_id, error)
+            # Longer each time, so that it costs little until it is understood.
+            wait = min(max(error.waited, _SHORTEST_WAIT), _LONGEST_WAIT)
+            return Again(wait, delivery.attempt, str(error))
         except (MessageMalformed, MessageVersionUnknown) as error:
             log.dead(self._name, delivery.task_id, delivery.name, str(error))
             return Dead(delivery.attempt, str(error))
@@ -120,7 +138,13 @@ class Worker:
         if (envelope.task_id, envelope.name) != (delivery.task_id, delivery.name):
             raise MessageMalformed("it is the message of another task")
         task = self._tasks[delivery.name]
-        args, kwargs = task.format.decode(envelope.arguments)
+        try:
+            args, kwargs = task.format.decode(envelope.arguments)
+        except ArgumentsUnknown as error:
+            waited = time() - delivery.added_at - (envelope.delay or 0)
+            if waited < seconds(self._backend.unknown_after):
+                raise _NotUnderstood(waited, str(error)) from None
+            raise
         for name in envelope.carried.keys() & self._carried.keys():
             self._carried[name].set(envelope.carried[name])
         continue_trace(envelope.trace)

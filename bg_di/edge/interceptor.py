@@ -10,7 +10,7 @@ from ellar.app import App
 from ellar.common import IInterceptorsConsumer
 from injector import Binding, Injector, NoScope, Provider
 
-from bg_di.edge.middleware import ConnectionTasks
+from bg_di.edge.connection import ConnectionTasks
 from bg_di.edge.operation import AttachedOperation
 from bg_di.task import Origin, enter_origin, leave_origin, origin_here
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bg_di import log
 from bg_di.backends.worker import Worker
 from bg_di.runner import Runner
 from bg_di.steps import in_words, on_asyncio
@@ -56,6 +57,7 @@ class Lifespan:
             await self._stop_workers()
             await self._runner.engines.close()
         if self._failure is not None:
+            log.not_started(self._failure)  # not every server says why
             await self._send({"type": "lifespan.startup.failed", "message": self._failure})
 
     async def receive(self) -> Message:

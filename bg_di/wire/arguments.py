@@ -13,7 +13,7 @@ from typing import Any
 
 from bg_di.binding import name_of, refuse_arguments
 from bg_di.declare import declared
-from bg_di.errors import MessageMalformed
+from bg_di.errors import ArgumentsUnknown, MessageMalformed
 from bg_di.wire.annotation import Annotation
 from bg_di.wire.remedies import type_name
 from bg_di.wire.text import MAX_MESSAGE_BYTES, is_json, is_text, to_json
@@ -86,6 +86,7 @@ class CallFormat:
         Conversions are pydantic's: an annotation that was widened since the task was added gets what it now says.
 
         Raises:
+            ArgumentsUnknown: they are more than the task takes.
             MessageMalformed: they are not arguments of this task. The reason does not repeat them.
         """
         match arguments:
@@ -94,7 +95,8 @@ class CallFormat:
             case _:
                 raise MessageMalformed(f"the arguments of {self.name} are not args and kwargs")
         if parameters is None:
-            raise MessageMalformed(f"the arguments do not fit {self.name}{self._signature}")
+            kind = ArgumentsUnknown if self._are_more(args, kwargs) else MessageMalformed
+            raise kind(f"the arguments do not fit {self.name}{self._signature}")
         named = zip(parameters, [*args, *kwargs.values()], strict=True)
         values = [self._decode(parameter, written) for (_, parameter), written in named]
         return tuple(values[: len(args)]), dict(zip(kwargs, values[len(args) :], strict=True))
@@ -104,6 +106,16 @@ class CallFormat:
             return self._bind(args, kwargs)
         except TypeError:
             return None
+
+    def _are_more(self, args: Collection[Any], kwargs: Mapping[str, Any]) -> bool:
+        """Whether what does not fit are not only missing ones."""
+        if self._needs & kwargs.keys():
+            return False
+        try:
+            self._signature.bind_partial(*args, **kwargs, **dict.fromkeys(self._needs))
+        except TypeError:
+            return True
+        return False
 
     def _bind(self, args: Collection[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Parameter]]:
         """What each argument is called, and the parameter that it is for.

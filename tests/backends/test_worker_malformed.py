@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -112,6 +113,20 @@ async def test_what_is_no_message_of_its_task_is_dead(body: bytes, reason: str, 
     assert log.records[0].__dict__["task_name"] == "order"
     assert SECRET not in log.text + str(kept.reason)
     assert ran == [SECRET]
+
+
+async def test_arguments_of_a_later_version_wait_for_a_worker_that_knows_them(log: Log) -> None:
+    """Uncounted, and longer each time; above, they have waited for `unknown_after`."""
+    it = shop()
+    kept = put(it, with_arguments([], "a", other=SECRET))
+    kept.message = replace(kept.message, added_at=time.time() - 20)
+    await it.work("reschedule")
+    assert (kept.state, kept.attempt) == ("accepted", 0)
+    assert kept.due_at > time.time() + 10
+    assert str(kept.reason).startswith("the arguments do not fit order(")
+    assert log.messages == [
+        f"background task order (1f) of the backend 'engine' waits for a worker of a later version: {kept.reason}"
+    ]
 
 
 class Unreadable:

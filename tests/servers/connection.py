@@ -1,7 +1,9 @@
 """One connection of a client, on a raw socket, so that requests can be pipelined and the client can vanish."""
 
+import select
 import socket
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -16,11 +18,13 @@ class Answer:
 
     Attributes:
         encoding: the coding of its body; ``"identity"`` if it has none.
+        headers: all of them, by their names in lower case.
     """
 
     status: int
     encoding: str
     body: bytes
+    headers: Mapping[str, str] = field(repr=False)
 
 
 class Connection:
@@ -42,17 +46,22 @@ class Connection:
     ) -> None:
         self.close()
 
-    def ask(self, *paths: str, **headers: str) -> None:
+    def ask(self, *paths: str, method: str = "GET", **headers: str) -> None:
         """Send requests, all of them before any is answered."""
-        self._send("".join(_request("GET", path, headers) for path in paths))
+        self._send("".join(_request(method, path, headers) for path in paths))
 
     def ask_in_part(self, path: str, **headers: str) -> None:
         """Send a request without the end of its body."""
         self._send(_request("POST", path, {**headers, "content-length": "100"}) + "beginning")
 
-    def answer(self) -> Answer:
-        """Receive the response to the first request that has not had one."""
-        answer = self._head()
+    def get(self, path: str) -> Answer:
+        """Send a request, and receive its response."""
+        self.ask(path)
+        return self.answer()
+
+    def answer(self, method: str = "GET") -> Answer:
+        """Receive the response to the first request that has not had one, which was of that method."""
+        answer = self._head(method)
         body = b""
         while isinstance(event := self._next(), h11.Data):
             body += event.data
@@ -66,6 +75,11 @@ class Connection:
         event = self._next()
         assert isinstance(event, h11.Data), event
         return replace(answer, body=bytes(event.data))
+
+    def is_silent(self, seconds: float = 0.3) -> bool:
+        """Whether the server sends nothing for so long."""
+        readable, _, _ = select.select([self._socket], [], [], seconds)
+        return not readable
 
     def is_closed(self) -> bool:
         """Wait until the server sends something; return whether that is the end of the connection."""
@@ -81,14 +95,15 @@ class Connection:
     def _send(self, raw: str) -> None:
         self._socket.sendall(raw.encode())
 
-    def _head(self) -> Answer:
+    def _head(self, method: str = "GET") -> Answer:
         # The request has gone already: the protocol is only told so that it can read what answers it.
-        self._protocol.send(h11.Request(method="GET", target="/", headers=[("host", "test")]))
+        self._protocol.send(h11.Request(method=method, target="/", headers=[("host", "test")]))
         self._protocol.send(h11.EndOfMessage())
         response = self._next()
         assert isinstance(response, h11.Response), response
-        encoding = dict(response.headers).get(b"content-encoding", b"identity")
-        return Answer(status=response.status_code, encoding=encoding.decode(), body=b"")
+        headers = {name.decode(): value.decode() for name, value in response.headers}
+        encoding = headers.get("content-encoding", "identity")
+        return Answer(status=response.status_code, encoding=encoding, body=b"", headers=headers)
 
     def _next(self) -> object:
         while (event := self._protocol.next_event()) is h11.NEED_DATA:

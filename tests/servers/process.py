@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +30,13 @@ class Kind:
         command: the module and its options.
         limit: the option that limits how long it waits for what runs when it is told to end.
         ended: its exit status after SIGTERM.
+        listens: whether it serves at all.
     """
 
     command: str
     limit: str
     ended: int
+    listens: bool = True
 
     def arguments(self, port: int, app: str, seconds: int | None, options: tuple[str, ...]) -> list[str]:
         limit = [f"{self.limit}={seconds}"] if seconds else []
@@ -65,6 +67,9 @@ KINDS = {
         command="granian --interface=asgi --host={host} --port={port}", limit="--workers-kill-timeout", ended=0
     ),
 }
+# Those on which engines work.
+ON_ASYNCIO = ["uvicorn-h11", "uvicorn-httptools", "hypercorn", "granian"]
+WORKER = Kind(command="bg_di worker", limit="", ended=0, listens=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +86,11 @@ class Server:
     """A server that runs as long as the block.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `KINDS`, or ``"worker"``.
         app: as on the command line.
         *options: more of them.
         seconds: how long it waits for what runs when it is told to end; None for its default.
+        environment: what its process finds there, beside what this one has.
 
     Attributes:
         port: where it listens.
@@ -92,22 +98,25 @@ class Server:
     """
 
     def __init__(
-        self, kind: str, app: str = "tests.servers.application:app", *options: str, seconds: int | None = None
+        self,
+        kind: str,
+        app: str = "tests.servers.application:app",
+        *options: str,
+        seconds: int | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.port = _free_port()
-        self._kind = KINDS[kind]
+        self._kind = WORKER if kind == "worker" else KINDS[kind]
+        self._environment = {**os.environ, **(environment or {})}
         self._arguments = self._kind.arguments(self.port, app, seconds, options)
         self._lines: list[str] = []
         self._printed = Condition()
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            self._arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        self._reader = Thread(target=self._read)
-        self._reader.start()
+        self._start()
         try:
-            self._wait_until_it_listens()
+            if self._kind.listens:
+                self._wait_until_it_listens()
         except BaseException:
             self._kill()
             raise
@@ -122,6 +131,15 @@ class Server:
             self.process.wait(PATIENCE)
         finally:
             self._kill()
+
+    def fails(self) -> str:
+        """Start it where it cannot work, and wait until it has ended by itself; return what it has printed."""
+        self._start()
+        try:
+            assert self.ends_within(PATIENCE), self.output
+        finally:
+            self._kill()
+        return self.output
 
     def connect(self) -> Connection:
         """A new connection to it."""
@@ -158,10 +176,26 @@ class Server:
         """Whether anything else that it has printed so far contains that."""
         return any(text in line for line in list(self._lines) if not line.startswith(_RECORD))
 
+    def wait_until_it_says(self, text: str, times: int = 1) -> None:
+        """Wait until it has printed that so often."""
+        self._wait_for(lambda: self.output.count(text) >= times, repr(text))
+
     def wait_for_records(self, path: str, count: int = 1) -> list[Record]:
         """Wait until so much has been logged about a request."""
         self._wait_for(lambda: len(self.records(path)) >= count, f"{count} records about {path}")
         return self.records(path)
+
+    def _start(self) -> None:
+        self.process = subprocess.Popen(
+            self._arguments,
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._reader = Thread(target=self._read)
+        self._reader.start()
 
     def _wait_for(self, condition: Callable[[], bool], what: str) -> None:
         with self._printed:

@@ -5,16 +5,20 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from bg_di.backend import Accepted, Counts, Engine, Entry, Message, StoredState
 from bg_di.backends.sqlite.consumer import Lost, SqliteConsumer
+from bg_di.backends.sqlite.file import TaskFile
 from bg_di.backends.sqlite.heartbeat import Knowledge
 from bg_di.backends.sqlite.session import SessionWriter
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.terms import Terms
 from bg_di.backends.sqlite.thread import DatabaseThread
 from bg_di.errors import BackendUnavailable
+
+# Seconds between two looks whether the file is still in its place.
+_WATCH: Final = 1.0
 
 
 class SqliteEngine(Engine):
@@ -24,6 +28,7 @@ class SqliteEngine(Engine):
         self._path = os.path.abspath(path)  # the process may change its folder
         self._terms = terms
         self._thread = DatabaseThread(self._path, application, busy_timeout=terms.busy_timeout)
+        self._thread.every(_WATCH, TaskFile.watch)
         self._consumers: list[SqliteConsumer] = []
         self._sessions = SessionWriter(self._path, application, self._ring)
 
@@ -33,12 +38,9 @@ class SqliteEngine(Engine):
         It is done also if whoever waits for it is cancelled.
         """
         try:
-            accepted = await self._thread.run(partial(Store.accept, messages=messages))
+            return await self._thread.run(partial(Store.accept, messages=messages), then=self._say_more)
         except BackendUnavailable as error:
             return [copy(error) for _ in messages]
-        if any(each.is_new for each in accepted):
-            self._ring()
-        return accepted
 
     async def consume(self, names: Collection[str], *, version: int = 1, lost: Lost) -> SqliteConsumer:
         """Begin to work for the application.
@@ -126,6 +128,11 @@ class SqliteEngine(Engine):
             BackendUnavailable: it holds the file's write lock.
         """
         self._sessions.refuse_behind(session)
+
+    def _say_more(self, accepted: Sequence[Accepted]) -> None:
+        # In the thread, as whoever has waited for it may have given up.
+        if any(each.is_new for each in accepted):
+            self._ring()
 
     def _ring(self) -> None:
         for consumer in self._consumers:

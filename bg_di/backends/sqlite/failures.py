@@ -1,8 +1,7 @@
 """What SQLite's errors mean for whoever runs the application."""
 
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Final
 
 from bg_di.errors import BackendUnavailable
@@ -40,16 +39,23 @@ def damaged(path: str, found: str) -> BackendUnavailable:
     return BackendUnavailable(path, f"{_DAMAGED} ({found})")
 
 
-@contextmanager
-def explained(path: str) -> Generator[None]:
+class explained:  # noqa: N801  # it is used as a function; a generator would cost each commit more than its stat
     """Say of a file what an error of SQLite means.
 
     Raises:
         BackendUnavailable: instead of any error of SQLite and of the operating system.
     """
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise BackendUnavailable(path, why(error)) from error
-    except OSError as error:
-        raise BackendUnavailable(path, f"cannot be made or opened: {error.strerror}") from error
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise BackendUnavailable(self._path, why(error)) from error
+        if isinstance(error, OSError):
+            remedy = "its folder must exist and have space, and this process may write to it"
+            raise BackendUnavailable(self._path, f"cannot be made or opened: {error.strerror}; {remedy}") from error

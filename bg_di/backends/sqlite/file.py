@@ -1,6 +1,7 @@
 """The file as one thread uses it: opened when something is to be done, and again after it could not be used."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
@@ -15,6 +16,9 @@ T = TypeVar("T")
 
 # What passes without the connection being to blame.
 _PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}
+
+# Seconds until every process that has the file open has seen that it is gone.
+_LET_GO: Final = 3.0
 
 
 class Operation:
@@ -47,6 +51,7 @@ class TaskFile:
         self._busy_timeout = busy_timeout
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._missed_since: float | None = None
 
     def execute(self, operations: Sequence[Operation]) -> None:
         """Do all of it in one transaction. One that fails is undone alone; none is done if it cannot be written."""
@@ -71,6 +76,13 @@ class TaskFile:
                 return work(Store(self._connection, self._application))
         return None
 
+    def watch(self) -> None:
+        """Let go of the file if it is not in its place any more. To be called about every second."""
+        if self._connection is not None:
+            with suppress(BackendUnavailable, OSError):
+                if (found := identity(self._path)) != self._identity:
+                    self._miss(found)
+
     def close(self) -> None:
         """Let go of the file."""
         if self._connection is not None:
@@ -81,16 +93,29 @@ class TaskFile:
     def _usable(self) -> sqlite3.Connection:
         with explained(self._path):
             found = identity(self._path)
-        if found is None and self._identity is not None:
-            # Another one in its place would hide that all is gone; the connection keeps what can still be rescued.
+        if self._identity not in {None, found}:
+            self._miss(found)
+        if self._connection is None:
+            self._connection = connect(self._path, busy_timeout=self._busy_timeout)
+            self._identity, self._missed_since = identity(self._path), None
+        return self._connection
+
+    def _miss(self, found: tuple[int, int] | None) -> None:
+        """Another one in its place would hide that all is gone; one that is put there must not meet the old one's log.
+
+        SQLite finds its -wal and -shm by the name only: as long as anybody has them open, they are the old one's.
+        """
+        self.close()
+        if self._missed_since is None:
+            self._missed_since = time.monotonic()
+        if found is None:
             raise BackendUnavailable(
                 self._path, "has been deleted or moved away: put it back, or start anew with an empty one"
             )
-        if self._connection is None or found != self._identity:
-            self.close()
-            self._connection = connect(self._path, busy_timeout=self._busy_timeout)
-            self._identity = identity(self._path)
-        return self._connection
+        if time.monotonic() - self._missed_since < _LET_GO:
+            raise BackendUnavailable(
+                self._path, "is another file now: it is used in some seconds, when nobody has the old one open"
+            )
 
     def _transact(self, connection: sqlite3.Connection, operations: Sequence[Operation]) -> None:
         store = Store(connection, self._application)

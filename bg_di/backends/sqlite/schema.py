@@ -150,6 +150,8 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 def _create(path: Path) -> None:
+    if path.is_dir():
+        raise BackendUnavailable(str(path), "is a folder: give the path of a file in it")
     if path.exists():
         return
     # Made under another name, which nobody else opens, so that closing it costs nobody his locks.

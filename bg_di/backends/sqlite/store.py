@@ -180,6 +180,7 @@ class Store:
 
     def _accept(self, message: Message) -> Accepted:
         parameters = {
+            "application": self._application,
             "task_id": message.task_id,
             "name": message.name,
             "version": message.version,
@@ -190,11 +191,11 @@ class Store:
             "unique_key": message.unique_key,
             "unique_until": message.unique_until,
         }
-        if self._execute(statements.ACCEPT, **parameters).rowcount:
+        if self._connection.execute(statements.ACCEPT, parameters).rowcount:
             return Accepted(task_id=message.task_id, is_new=True)
-        (task_id,) = self._execute(statements.STANDS_FOR, **parameters).fetchone()
+        (task_id,) = self._connection.execute(statements.STANDS_FOR, parameters).fetchone()
         if task_id != message.task_id:
-            self._execute(statements.ALIAS, **parameters, stands_for=task_id)
+            self._connection.execute(statements.ALIAS, {**parameters, "stands_for": task_id})
         return Accepted(task_id=task_id, is_new=False)
 
     def _changes(self, statement: str, delivery: Delivery, **parameters: Any) -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from bg_di.backends.sqlite.file import Operation, TaskFile
@@ -82,8 +83,9 @@ class DatabaseThread:
         self._path = os.path.abspath(path)  # the process may change its folder
         self._file = TaskFile(self._path, application, busy_timeout=busy_timeout)
         self._process: int | None = None  # in which it has been started
-        self._changed = threading.Condition()
-        self._submitted: list[_Awaited] = []
+        # Not a condition around a list: whoever submits would wake the thread while it still holds the lock of it.
+        self._submitted: SimpleQueue[_Awaited | None] = SimpleQueue()  # None: something else has changed
+        self._submitting = threading.RLock()
         self._repeated: list[_Repeated] = []
         self._closed = False
         # A daemon, as nobody closes what a test client without a lifespan has opened.
@@ -123,9 +125,8 @@ class DatabaseThread:
             What ends it. What it does at the moment is done before anything that is submitted afterwards.
         """
         repeated = _Repeated(seconds, work)
-        with self._changed:
-            self._repeated.append(repeated)
-            self._changed.notify()
+        self._repeated.append(repeated)
+        self._submitted.put(None)
         return lambda: self._repeated.remove(repeated)
 
     async def check_identity(self) -> None:
@@ -140,9 +141,9 @@ class DatabaseThread:
         """Do what has been submitted, take nothing more, and let go of the file. In an event loop use `aclose`."""
         if self._is_elsewhere():
             return
-        with self._changed:
+        with self._submitting:
             self._closed = True
-            self._changed.notify()
+        self._submitted.put(None)
         if self._process is not None:
             self._thread.join()
 
@@ -156,30 +157,36 @@ class DatabaseThread:
     def _submit(self, operation: _Awaited) -> None:
         if self._is_elsewhere():
             raise BackendUnavailable(self._path, "was opened before this process was forked: open it afterwards")
-        with self._changed:
+        with self._submitting:  # nothing is submitted once the thread may have looked for the last time
             if self._closed:
                 raise BackendUnavailable(self._path, "has been closed by this application")
             if self._process is None:
                 self._process = os.getpid()
                 self._thread.start()
-            self._submitted.append(operation)
-            self._changed.notify()
+            self._submitted.put(operation)
 
     def _work(self) -> None:
-        while (group := self._next()) is not None:
-            if group:
+        while not (self._closed and self._submitted.empty()):
+            if group := self._next():
                 self._file.execute(group)
                 _settle(group)
             self._repeat()
         self._file.close()
 
-    def _next(self) -> list[_Awaited] | None:
-        """What is to be done now, which may be nothing, as something is to be repeated; None if that is all."""
-        with self._changed:
-            if not self._submitted and not self._closed:
-                self._changed.wait(min((each.wait() for each in self._repeated), default=None))
-            group, self._submitted = self._submitted, []
-            return None if self._closed and not group else group
+    def _next(self) -> list[_Awaited]:
+        """What is to be done now, all of it; nothing, where something has changed or is to be repeated."""
+        try:
+            submitted = [self._submitted.get(timeout=self._pause())]
+        except Empty:
+            return []
+        submitted += [self._submitted.get() for _ in range(self._submitted.qsize())]
+        return [operation for operation in submitted if operation is not None]
+
+    def _pause(self) -> float | None:
+        """Seconds until something is to be repeated."""
+        if not self._repeated:
+            return None
+        return max(0.0, min((each.wait() for each in tuple(self._repeated)), default=0.0))
 
     def _repeat(self) -> None:
         for each in tuple(self._repeated):

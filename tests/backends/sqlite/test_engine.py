@@ -9,6 +9,7 @@ import pytest
 
 from bg_di.backend import Accepted, Delivery, Message
 from bg_di.backends.sqlite import SqliteBackend
+from bg_di.backends.sqlite import consumer as consumer_module
 from bg_di.backends.sqlite.engine import SqliteEngine
 from bg_di.errors import BackendUnavailable, OutcomeUnknown
 from tests.backends.sqlite.files import NAME, Blocked, message, no_file_beyond
@@ -139,9 +140,29 @@ async def test_what_is_pruned_is_pruned_in_steps(engine: SqliteEngine) -> None:
 
 async def test_a_worker_that_has_stopped_is_forgotten(engine: SqliteEngine) -> None:
     """One that comes and goes leaves nothing."""
+    before = list(engine._thread._repeated)
     for _ in range(3):
         consumer = await engine.consume([NAME], lost=ignore)
         await consumer.stop()
         await consumer.stop()
     assert len(engine._consumers) == 1
-    assert engine._thread._repeated == []
+    assert engine._thread._repeated == before
+
+
+async def test_what_nobody_waits_for_any_more_is_delivered_as_soon_as_it_is_accepted(
+    engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has handed it over was cancelled, while the file was held up; a worker hears of it all the same."""
+    monkeypatch.setattr(consumer_module, "_LONGEST_WAIT", 1000.0)
+    consumer = await engine.consume([NAME], lost=ignore)
+    receiving = asyncio.create_task(consumer.receive(1))
+    await engine.accept([])
+    blocked = Blocked(engine._thread)
+    accepting = asyncio.create_task(engine.accept([message("a")]))
+    await asyncio.sleep(0)
+    accepting.cancel()
+    await asyncio.wait([accepting])
+    blocked.let_go()
+    async with asyncio.timeout(30):
+        (delivery,) = await receiving
+    assert delivery.task_id == "a"

@@ -145,6 +145,12 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
         connect(tmp_path / "gone" / "tasks.db")
 
 
+def test_a_path_of_a_folder_is_refused(tmp_path: Path) -> None:
+    """SQLite would say no more than that it cannot be opened."""
+    with pytest.raises(BackendUnavailable, match="is a folder: give the path of a file in it"):
+        connect(tmp_path)
+
+
 def test_a_folder_that_may_not_be_written_to_is_refused(folder: Path) -> None:
     """There is no file yet, and none can be made."""
     folder.chmod(0o500)

@@ -347,7 +347,7 @@ async def test_it_cannot_be_cancelled_while_its_commit_goes_on(shop: Shop) -> No
     async def use(how: str, session: Any, tasks: BackgroundTasks) -> None:
         reference = shop.add(session, tasks, how)
         collection: Any = tasks
-        [call] = collection._in_sessions.calls
+        [call] = collection.outgoing.calls
 
         def now(session: Any) -> None:
             cancelled.append(collection.cancel(call))

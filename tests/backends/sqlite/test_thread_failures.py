@@ -4,6 +4,7 @@ import asyncio
 import os
 import pickle
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bg_di.backends.sqlite import file as file_module
+from bg_di.backends.sqlite.file import TaskFile
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.thread import DatabaseThread
 from bg_di.errors import BackendUnavailable, OutcomeUnknown
@@ -144,7 +147,10 @@ def test_a_file_that_cannot_be_opened_is_opened_as_soon_as_it_can(tmp_path: Path
     path = tmp_path / "late" / "tasks.db"
     thread = DatabaseThread(str(path), "shop")
     error = refused(thread)
-    assert str(error) == f"{path} cannot be made or opened: No such file or directory"
+    assert str(error) == (
+        f"{path} cannot be made or opened: No such file or directory; its folder must exist and have space, and this "
+        "process may write to it"
+    )
     path.parent.mkdir()
     accept(thread, "a")
     assert kept(thread) == ["a"]
@@ -179,8 +185,32 @@ async def test_a_file_that_was_moved_away_is_missed_and_used_when_it_is_back(
     assert kept(thread) == ["a", "b"]
 
 
-def test_a_file_in_the_place_of_a_deleted_one_is_taken(thread: DatabaseThread, path: Path) -> None:
+def test_another_file_is_not_taken_while_somebody_may_have_the_old_one_open(
+    thread: DatabaseThread, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their logs have the same name; all let go of the old one, also those that nobody asks for anything."""
+    accept(thread, "a")
+    path.rename(path.with_suffix(".kept"))  # so that the next one has another number
+    path.touch(0o600)
+    assert "is another file now: it is used in some seconds" in str(refused(thread))
+    monkeypatch.setattr(file_module, "_LET_GO", 0)
+    accept(thread, "b")
+    looked, let_go = threading.Event(), threading.Event()
+    thread.every(0.01, TaskFile.watch)
+    thread.every(0.01, lambda file: looked.set() if file._connection is not None else let_go.set())
+    assert looked.wait(10)
+    path.unlink()
+    assert let_go.wait(10)
+    path.touch(0o600)
+    accept(thread, "c")
+    assert kept(thread) == ["c"]
+
+
+def test_a_file_in_the_place_of_a_deleted_one_is_taken(
+    thread: DatabaseThread, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever puts it there knows; what another process made there is shared with it."""
+    monkeypatch.setattr(file_module, "_LET_GO", 0)
     accept(thread, "a")
     for file in path.parent.iterdir():
         file.unlink()
