@@ -150,6 +150,8 @@ class Backend(ABC):
     def open(self, application: str) -> "Engine":
         """The live handle of one application and the running event loop. It may wait to connect until it is used.
 
+        With the capability "cancel" or "listing" it may be a thread without an event loop that opens it, to ask.
+
         Args:
             application: the name under which its tasks are kept; it sees no others.
         """

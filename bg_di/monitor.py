@@ -24,7 +24,10 @@ class BackgroundTasksMonitor:
         return tuple(self._ledger.record(call, state, since) for _, call, state, since in self._ledger.at_work())
 
     def history(self) -> tuple[TaskRecord, ...]:
-        """What has ended, the oldest first; as many as the option ``history`` says."""
+        """What has ended in this process, the oldest first; as many as the option ``history`` says.
+
+        Of a task on an engine: that it was accepted, where it was added; how it ended, where a worker ran it.
+        """
         return self._ledger.history()
 
     def state(self, task_id: str) -> State | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from typing import Any, Final, Literal, Self, get_args
 
-from bg_di.backend import Capability
+from bg_di.backend import IN_PROCESS, Capability
 from bg_di.errors import InvalidOptions
 from bg_di.values import Seconds, duration, is_number, positive, seconds, wrong
 
@@ -116,6 +116,7 @@ class Policy:
         for key in ("backend", "unique_key"):
             if not isinstance(getattr(self, key), str | None):
                 raise wrong("background_task", key, getattr(self, key), "give text, or None")
+        _check_key(self.unique_key or "")
         if self.delay is not None:
             duration("background_task", "delay", self.delay)
         if self.unique_for is not None:
@@ -144,9 +145,13 @@ class Policy:
         """The policy that a user declared.
 
         Raises:
-            InvalidOptions: an option is unknown, has a wrong value, or is one call's own.
+            InvalidOptions: an option is unknown, has a wrong value, is one call's own, or cannot be kept.
         """
-        return replace(cls(), **_known(options, _DECLARABLE))
+        policy = replace(cls(), **_known(options, _DECLARABLE))
+        if policy.delay is not None and policy.backend == IN_PROCESS:
+            remedy = "what runs in the process runs at once: name another backend, or leave it out"
+            raise wrong("background_task", "delay", policy.delay, remedy)
+        return policy
 
     def changed(self, options: Mapping[str, Any]) -> Self:
         """The same with other options.
@@ -155,6 +160,19 @@ class Policy:
             InvalidOptions: an option is unknown or has a wrong value.
         """
         return replace(self, **_known(options, _ALL))
+
+
+# Engines keep it beside the message, whose size is limited.
+_LONGEST_KEY: Final = 1024
+
+
+def _check_key(text: str) -> None:
+    try:
+        fits = len(text.encode()) <= _LONGEST_KEY
+    except UnicodeEncodeError:  # surrogates, which no engine takes
+        fits = False
+    if not fits:
+        raise wrong("using", "unique_key", text[:50], f"give text of at most {_LONGEST_KEY} bytes in UTF-8")
 
 
 _ALL: Final = tuple(field.name for field in fields(Policy))

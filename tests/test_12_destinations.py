@@ -326,6 +326,10 @@ async def test_the_config_of_an_application_declares_all_of_it() -> None:
     ("policy", "said"),
     [
         ({"backend": 1}, "background_task(backend=1): give text, or None"),
+        (
+            {"delay": 5, "backend": "in_process"},
+            "background_task(delay=5): what runs in the process runs at once: name another backend, or leave it out",
+        ),
         ({"delay": -1}, "background_task(delay=-1): give seconds, as a number or a timedelta, that are not negative"),
         (
             {"unique_key": "k"},
@@ -347,6 +351,8 @@ def test_a_wrong_policy_is_refused_at_declaration(policy: dict[str, Any], said: 
     ("policy", "said"),
     [
         ({"unique_key": 5}, "background_task(unique_key=5): give text, or None"),
+        ({"unique_key": "\ud800"}, "using(unique_key='\\ud800'): give text of at most 1024 bytes in UTF-8"),
+        ({"unique_key": "k" * 1025}, f"using(unique_key='{'k' * 50}'): give text of at most 1024 bytes in UTF-8"),
         ({"unique_for": 5}, "background_task(unique_for=5): give the unique_key, too"),
         (
             {"unique_key": "k", "unique_for": 0},

@@ -10,6 +10,8 @@ from typing import Any, Final
 from bg_di.backend import Entry
 
 _TIMES: Final = ("since", "added_at", "due_at", "lease_until", "unique_until")
+# The last second that a datetime has.
+_LAST: Final = 253402300799
 
 
 def as_fields(backend: str, entry: Entry) -> dict[str, Any]:
@@ -51,4 +53,4 @@ def _cell(value: object) -> str:
 
 
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(min(seconds, _LAST), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,10 +18,22 @@ class Kept:
     message: Message
     state: StoredState = "accepted"
     due_at: float = 0.0
+    since: float = field(default_factory=time.time)
     attempt: int = 0
     delivery: int = 0
     token: int = 0
     reason: str | None = None
+
+    def change(self, **changes: Any) -> None:
+        for key, value in changes.items():
+            setattr(self, key, value)
+        self.since = time.time()
+
+    def holds(self, name: str, unique_key: str | None, now: float) -> bool:
+        """Whether no other task of that name with that key is accepted."""
+        mine = self.message
+        same = unique_key is not None and (mine.name, mine.unique_key) == (name, unique_key)
+        return same and (mine.unique_until or 0) > now and self.state not in {"dead", "cancelled"}
 
 
 @dataclass
@@ -37,11 +49,13 @@ class Memory:
         ending: called where a handle is closed or a worker stops, with "close" or "stop".
         consuming: called where a worker begins.
         told: the verdicts that were taken, each with its task.
+        aliases: of what was not accepted, the task that stands for it.
         ahead: how many seconds its clock is.
         opened, closed, abandoned: how many handles.
     """
 
     kept: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     asked: list[list[Message]] = field(default_factory=list)
     answer: Callable[[Sequence[Message]], Any] | None = None
     verdicts: Callable[[str, Delivery], Any] | None = None
@@ -137,20 +151,23 @@ class MemoryEngine(Engine):
         if stands is None:
             self._memory.kept[self._application, message.task_id] = Kept(message, due_at=message.due_at)
             self._memory.wake()
+        elif stands != message.task_id:
+            self._memory.aliases[self._application, message.task_id] = stands
         return Accepted(task_id=stands or message.task_id, is_new=stands is None)
 
     def _stands_for(self, message: Message) -> str | None:
-        for (application, task_id), kept in self._memory.kept.items():
-            if application != self._application:
-                continue
-            same = kept.message.unique_key is not None and (
-                (kept.message.name, kept.message.unique_key) == (message.name, message.unique_key)
-                and (kept.message.unique_until or 0) > message.added_at
-                and kept.state not in {"dead", "cancelled"}
-            )
-            if task_id == message.task_id or same:
-                return task_id
+        for kept in self._mine():
+            is_held = kept.holds(message.name, message.unique_key, message.added_at)
+            if kept.message.task_id == message.task_id or is_held:
+                return kept.message.task_id
         return None
+
+    def _mine(self) -> list[Kept]:
+        return [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
+
+    def _meant(self, task_id: str) -> Kept | None:
+        task_id = self._memory.aliases.get((self._application, task_id), task_id)
+        return self._memory.kept.get((self._application, task_id))
 
     async def consume(
         self, names: Collection[str], *, version: int = 1, lost: Callable[[str, str, str], None]
@@ -170,27 +187,46 @@ class MemoryEngine(Engine):
         self._memory.abandoned += 1
 
     def cancel(self, task_id: str) -> bool:
-        kept = self._memory.kept.get((self._application, task_id))
+        kept = self._meant(task_id)
         if kept is None or kept.state != "accepted":
             return False
-        kept.state = "cancelled"
+        kept.change(state="cancelled")
         return True
 
     def show(self, task_id: str) -> Entry | None:
-        kept = self._memory.kept.get((self._application, task_id))
+        kept = self._meant(task_id)
         return None if kept is None else _entry(kept)
 
     def entries(self, state: StoredState | None = None, *, limit: int) -> list[Entry]:
-        every = [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
-        return [_entry(kept) for kept in reversed(every) if state in {None, kept.state}][:limit]
+        return [_entry(kept) for kept in reversed(self._mine()) if state in {None, kept.state}][:limit]
 
     def counts(self) -> Counts:
-        states = [
-            kept.state for (application, _), kept in self._memory.kept.items() if application == self._application
-        ]
+        states = [kept.state for kept in self._mine()]
+        now = self._memory.now()
+        oldest = max((now - kept.due_at for kept in self._mine() if kept.state == "accepted"), default=0.0)
         return Counts(
-            waiting=states.count("accepted"), running=states.count("running"), dead=states.count("dead"), oldest=0.0
+            waiting=states.count("accepted"),
+            running=states.count("running"),
+            dead=states.count("dead"),
+            oldest=max(0.0, oldest),
         )
+
+    def retry(self, task_id: str) -> bool:
+        kept, now = self._meant(task_id), self._memory.now()
+        if kept is None or kept.state != "dead":
+            return False
+        if any(other.holds(kept.message.name, kept.message.unique_key, now) for other in self._mine()):
+            return False
+        kept.change(state="accepted", due_at=now, attempt=0, delivery=0, reason=None)
+        self._memory.wake()
+        return True
+
+    def prune(self, *, before: float, dead: bool = False) -> int:
+        states = {"dead"} if dead else {"succeeded", "cancelled"}
+        ended = [kept for kept in self._mine() if kept.state in states and kept.since < before]
+        for kept in ended:
+            del self._memory.kept[self._application, kept.message.task_id]
+        return len(ended)
 
 
 class MemoryConsumer(Consumer):
@@ -211,7 +247,7 @@ class MemoryConsumer(Consumer):
         self.changed = asyncio.Event()
 
     async def receive(self, slots: int) -> Sequence[Delivery]:
-        while True:
+        while self in self._memory.consumers:
             self.changed.clear()
             if self._memory.claims is not None:
                 await self._memory.claims()
@@ -227,11 +263,10 @@ class MemoryConsumer(Consumer):
                     await self.changed.wait()
             except TimeoutError:
                 pass
+        return ()
 
     def _claim(self, kept: Kept) -> Delivery:
-        kept.state = "running"
-        kept.token += 1
-        kept.delivery += 1
+        kept.change(state="running", token=kept.token + 1, delivery=kept.delivery + 1)
         message = kept.message
         delivery = Delivery(
             task_id=message.task_id,
@@ -263,9 +298,12 @@ class MemoryConsumer(Consumer):
         return await self._end("bury", delivery, state="dead", attempt=attempt, reason=reason)
 
     async def stop(self) -> None:
+        if self not in self._memory.consumers:
+            return
         for delivery in list(self._held.values()):
             await self.release(delivery)
         self._memory.consumers.remove(self)
+        self.changed.set()
         if self._memory.ending is not None:
             self._memory.ending("stop")
 
@@ -276,8 +314,7 @@ class MemoryConsumer(Consumer):
         if self._held.get(delivery.task_id) is not delivery or kept.token != delivery.token:
             return False
         del self._held[delivery.task_id]
-        for key, value in changes.items():
-            setattr(kept, key, value)
+        kept.change(**changes)
         self._memory.tell(verdict, delivery.task_id)
         self._memory.wake()
         return True
@@ -289,7 +326,7 @@ def _entry(kept: Kept) -> Entry:
         name=kept.message.name,
         version=kept.message.version,
         state=kept.state,
-        since=kept.due_at,
+        since=kept.since,
         added_at=kept.message.added_at,
         due_at=kept.due_at,
         attempt=kept.attempt,

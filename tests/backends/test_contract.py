@@ -9,10 +9,21 @@ import pytest
 
 from bg_di.backend import Backend, Capability
 from bg_di.testing import BackendContract
+from tests.backends.memory import MemoryBackend
 
 
 class Modest(Backend):
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"listing"})
+
+
+class TestMemoryBackend(BackendContract):
+    """It is no suite for files only."""
+
+    backend_type = MemoryBackend
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return MemoryBackend()
 
 
 def promises_of(contract: type[Any]) -> set[str]:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,13 @@ def test_scripts_get_all_that_is_known(file: Path, typed: Typed) -> None:
         "unique_until": "5138-11-16T09:46:40.000Z",
         "reason": None,
     }
+
+
+def test_a_key_may_be_held_for_longer_than_a_date_can_say(file: Path, typed: Typed) -> None:
+    """Then it is the last one."""
+    keep(file, [replace(message("one", key="k"), unique_until=1e300)])
+    assert typed("list") == typed("show", "one") == 0
+    assert "unique until: 9999-12-31T23:59:59.000Z" in typed.out
 
 
 def test_one_task_is_shown(file: Path, other: Path, typed: Typed) -> None:

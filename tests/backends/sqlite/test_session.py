@@ -417,6 +417,20 @@ async def test_a_commit_that_cannot_write_the_task_fails(shop: Shop, log: Log) -
     assert len(shop.accepted) == 1
 
 
+async def test_no_driver_logs_the_arguments(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """Not even one that tells all that it is given."""
+    caplog.set_level(logging.DEBUG)
+
+    async def use(how: str, session: Any, tasks: BackgroundTasks) -> None:
+        shop.add(session, tasks, "secret")
+        await do(session.commit())
+
+    shop.use = use
+    assert (await shop.visit()).status == 200
+    assert len(shop.accepted) == 1
+    assert "secret" not in caplog.text
+
+
 async def test_a_commit_that_fails_and_is_left_so_is_unknown(shop: Shop, log: Log) -> None:
     """Nobody can say what became of it, so nobody is told that he can."""
 
