@@ -7,6 +7,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
+from bg_di.backend import Delivery
 from bg_di.binding import bind, is_async, name_of
 from bg_di.declare import INJECTED, Declaration, declared, refuse_placeholder, refuse_timeout_of_sync
 from bg_di.dependencies import missing, needs_of
@@ -106,7 +107,7 @@ class Attempts:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         envelope: Envelope,
-        delivery: int,
+        delivery: Delivery,
     ) -> Plan:
         """Plan a call that an engine has delivered, in the context that it will run in.
 
@@ -115,7 +116,10 @@ class Attempts:
             task: what is called.
             args, kwargs: of the call.
             envelope: what came with it.
-            delivery: how often this attempt has been delivered.
+            delivery: from the engine.
+
+        Raises:
+            ModuleUnknown: this application does not have the module that it was added in.
         """
         declaration, injector = task.declaration, self._container.injector_of(envelope.module)
         self._container.enter(injector)
@@ -126,8 +130,8 @@ class Attempts:
             declaration.name, policy, task.func, args, kwargs, declaration.service, task.needs, collection, injector
         )
         plan.reference.stand_for(envelope.task_id)
-        plan.added_at, plan.delivery = envelope.added_at, delivery
-        plan.due_at = envelope.added_at + (envelope.delay or 0)
+        plan.added_at, plan.delivery = envelope.added_at, delivery.delivery
+        plan.due_at = first_due(envelope, delivery)
         return plan
 
     def _injector(self, name: str, service: type | None, needs: Mapping[str, Any]) -> Any:
@@ -201,6 +205,12 @@ class Attempts:
             func(*args, **kwargs) if is_async(func) else self._threads.call(partial(func, *args, **kwargs))
         )
         return call
+
+
+def first_due(envelope: Envelope, delivery: Delivery) -> float:
+    """When a delivered task was first to run; counted anew if it was put back after it had died."""
+    was_put_back = delivery.added_at > envelope.added_at
+    return delivery.added_at + (0 if was_put_back else envelope.delay or 0)
 
 
 def unfolded(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -33,8 +33,8 @@ class Message:
         name: under which workers know it.
         version: of what is in `body`; only workers that know it take the task.
         added_at, due_at: when it was added, and before which time it does not run.
-        unique_key, unique_until: until that time no other task of this name with this key is accepted,
-            unless this one is dead or cancelled. Both or neither.
+        unique_key, unique_until: no other task of this name with this key is accepted while this one waits and runs,
+            nor until that time if it has succeeded. Both or neither.
     """
 
     task_id: str
@@ -66,6 +66,7 @@ class Delivery:
 
     Attributes:
         token: by which the engine tells this delivery from every other one of the task.
+        added_at: when it was added, or put back by `Engine.retry`.
         attempt: how many attempts have been made before.
         delivery: how often this attempt has been delivered, this time included.
     """
@@ -87,6 +88,7 @@ class Entry:
 
     Attributes:
         since: when it got into its state.
+        added_at: when it was added, or put back by `Engine.retry`.
         attempt: how many attempts have been made, as far as the engine was told.
         deliveries: how often the next or running attempt has been delivered.
         owner, lease_until: whose it is, and until when, while it runs.

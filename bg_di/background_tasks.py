@@ -78,8 +78,8 @@ class BackgroundTasks(StarletteBackgroundTasks):
         Args:
             when, timeout, retry, backend, delay: as for `background_task`; None: as it was declared.
             unique_key: no other task of this name with this key is accepted by the engine, while this one waits and
-                runs and after it has succeeded: who adds another one gets the reference of the first.
-            unique_for: seconds after which the key is free again; None: a day.
+                runs, and for some time if it has succeeded: who adds another one gets the reference of the first.
+            unique_for: seconds after which the key is free again, if it has; None: a day.
             session: a database session, with whose commit the engine has the task, and with whose rollback it has not.
 
         Raises:

@@ -100,17 +100,19 @@ class Destinations:
                 "what was declared: put it into @background_task(retry=...)"
             )
         limit = self._backends[backend].max_message_bytes
+        listed = self._listed(plan, backend)
         envelope = Envelope(
             task_id=plan.reference.task_id,
             application=self._application,
             name=plan.name,
-            arguments=self._listed(plan, backend).format.encode(plan.args, plan.kwargs, max_bytes=limit),
+            arguments=listed.format.encode(plan.args, plan.kwargs, max_bytes=limit),
             added_at=plan.added_at,
             module=module,
             trace=fitting(trace_here()),
             carried=carry(plan.name, self._carried_here(), max_bytes=limit),
             timeout=plan.policy.timeout_seconds if "timeout" in own else None,
             delay=_delay(plan.policy) or None,
+            shape=listed.format.shape,
         )
         return Outgoing(backend, _message(plan, envelope.to_bytes(max_bytes=limit)))
 

@@ -8,7 +8,7 @@ BackgroundTaskError
 ├── InvalidOptions               an option of the module, or a policy of a task, is unknown or has a wrong value
 │                                (also a ValueError)
 ├── MessageMalformed             what came from an engine is no message, or has no arguments that fit its task
-│   └── ArgumentsUnknown         it has more arguments than its task takes here: a later version of it may take them
+│   └── ModuleUnknown            it was added in a module that this application does not have
 ├── MessageVersionUnknown        it is a message of a later version: others may know it
 └── TaskTimedOut                 an attempt of a task took longer than its timeout (also a TimeoutError)
 
@@ -94,8 +94,8 @@ class MessageMalformed(BackgroundTaskError):
         self.reason = reason
 
 
-class ArgumentsUnknown(MessageMalformed):
-    """A message has arguments that its task does not have here, as a later version of it may."""
+class ModuleUnknown(MessageMalformed):
+    """A task was added in a module that this application does not have; another version of it may."""
 
 
 class MessageVersionUnknown(BackgroundTaskError):

@@ -84,12 +84,21 @@ def awaited(task: Task) -> None:
     _about(logging.WARNING, task, "is not done while the server shuts down: it is waited for, unless the server kills")
 
 
-def again(task: Task, attempt: int, wait: float, reason: str) -> None:
-    _about(logging.WARNING, task, "failed at attempt %s and runs again in %.1f seconds: %s", attempt, wait, reason)
+def again(task: Task, task_id: str, attempt: int, wait: float, reason: str) -> None:
+    what = "(%s) failed at attempt %s and runs again in %.1f seconds: %s"
+    _about(logging.WARNING, task, what, task_id, attempt, wait, reason)
 
 
 def dead(backend: str, task_id: str, name: str, reason: str) -> None:
     _on_engine(logging.ERROR, backend, name, task_id, "is dead, kept with the reason: %s", reason)
+
+
+def buried(task: Task, task_id: str) -> None:
+    _about(logging.WARNING, task, "(%s) is dead, kept with its error until it is put back or pruned", task_id)
+
+
+def cancelled_on(backend: str, task_id: str) -> None:
+    logger.info("task %s of the backend %r was cancelled before it started", task_id, backend)
 
 
 def given_back(backend: str, name: str, task_id: str) -> None:
@@ -107,7 +116,7 @@ def runs_on(backend: str, name: str, task_id: str) -> None:
 
 
 def not_understood(backend: str, name: str, task_id: str, reason: Exception) -> None:
-    _on_engine(logging.WARNING, backend, name, task_id, "waits for a worker of a later version: %s", reason)
+    _on_engine(logging.WARNING, backend, name, task_id, "waits for a worker of another version: %s", reason)
 
 
 def delivery_lost(backend: str, name: str, task_id: str) -> None:

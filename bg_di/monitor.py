@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bg_di import log
 from bg_di.backend import Capability, Counts
 from bg_di.engines import Engines
 from bg_di.ledger import Ledger
@@ -63,7 +64,7 @@ class BackgroundTasksMonitor:
         return any(
             self._ledger.is_called(call, task_id) and state == "waiting" and collection.cancel(call)
             for collection, call, state, _ in self._ledger.at_work()
-        ) or any(self._engines.of(name).cancel(task_id) for name in self._able("cancel"))
+        ) or any(self._cancel_on(name, task_id) for name in self._able("cancel"))
 
     def counts(self) -> Mapping[str, Counts]:
         """How much there is to do on each engine that can tell, by its name.
@@ -72,6 +73,12 @@ class BackgroundTasksMonitor:
             BackendUnavailable: an engine cannot be used at the moment.
         """
         return {name: self._engines.of(name).counts() for name in self._able("listing")}
+
+    def _cancel_on(self, backend: str, task_id: str) -> bool:
+        is_cancelled = self._engines.of(backend).cancel(task_id)
+        if is_cancelled:
+            log.cancelled_on(backend, task_id)
+        return is_cancelled
 
     def _able(self, capability: Capability) -> list[str]:
         return [name for name, backend in self._engines.backends.items() if capability in backend.capabilities]

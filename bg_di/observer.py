@@ -47,8 +47,8 @@ class TaskObserver:
         Args:
             kind: ``"added"``; ``"released"``, it runs next; or it will not run: it was ``"dropped"``, as its ``when``
                 was decided against it, ``"skipped"``, as an earlier failure ended the rest, or ``"cancelled"``, as its
-                request ended or somebody cancelled it before it started. Of tasks that go to an engine: it was
-                ``"accepted"``, or ``"refused"``, or may have been either, as the reason says.
+                request ended or somebody cancelled it in the process before it started. Of tasks that go to an engine:
+                it was ``"accepted"``, or ``"refused"``, or may have been either, as the reason says.
             record: as it stands now. If the task will not run, it has the reason.
         """
 

@@ -14,6 +14,9 @@ from bg_di.values import Seconds, duration, is_number, positive, seconds, wrong
 When = Literal["success", "failure", "always"]
 RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 
+# Of what an engine is asked to keep.
+_LONGEST_DELAY: Final = 366 * 24 * 3600.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
@@ -90,7 +93,7 @@ class Policy:
         delay: seconds from `add_task` on, before which it does not run. Only on engines.
         unique_key: no other task of this name with this key is accepted, while this one waits and runs and after it has
             succeeded. Only on engines, and for one call.
-        unique_for: seconds after which the key is free again; None: a day.
+        unique_for: seconds from when it is due, after which the key is free again if it has succeeded; None: a day.
         session: a database session with whose commit the task is accepted. Only on engines, and for one call.
 
     Raises:
@@ -117,8 +120,8 @@ class Policy:
             if not isinstance(getattr(self, key), str | None):
                 raise wrong("background_task", key, getattr(self, key), "give text, or None")
         _check_key(self.unique_key or "")
-        if self.delay is not None:
-            duration("background_task", "delay", self.delay)
+        if self.delay is not None and duration("background_task", "delay", self.delay) > _LONGEST_DELAY:
+            raise wrong("background_task", "delay", self.delay, "give at most 366 days")
         if self.unique_for is not None:
             positive("background_task", "unique_for", self.unique_for)
             if self.unique_key is None:

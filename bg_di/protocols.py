@@ -56,7 +56,12 @@ class Container(Protocol):
         """The name of the module whose injector that is, the same in every process; None for the root."""
 
     def injector_of(self, module: str | None) -> Any:
-        """The injector of a module by its name; the root's if there is none of that name here."""
+        """The injector of a module by its name; the root's for None.
+
+        Raises:
+            ModuleUnknown: there is none of that name here.
+        """
+        ...
 
     def enter(self, injector: Any) -> None:
         """Make an injector that which the running code resolves from."""

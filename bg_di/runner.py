@@ -119,9 +119,10 @@ class Runner:
         self.ledger.note(call, "cancelled", reason, ran=False)
         self._tell("refused", call, "cancelled", reason)
 
-    async def failed(self, call: Waiting, task: Task, error: BaseException) -> None:
-        """Say that a call has failed."""
-        self.ledger.note(call, "timed_out" if isinstance(error, TaskTimedOut) else "failed", in_words(error))
+    async def failed(self, call: Waiting, task: Task, error: BaseException, state: State | None = None) -> None:
+        """Say that a call has failed, or is in another `state` by it."""
+        failed: State = "timed_out" if isinstance(error, TaskTimedOut) else "failed"
+        self.ledger.note(call, state or failed, in_words(error))
         where = task.collection
         failure = TaskFailure(error=error, name=task.name, method=where.method, path=where.path, task=task)
         await self.report(failure, call[1])

@@ -132,9 +132,10 @@ class DeliveryTasks(RequestBackgroundTasks):
             wait, error = None, broken
         reason = reason_of(error)
         if wait is None:
-            await self._runner.failed(call, Task(call), error)
+            await self._runner.failed(call, Task(call), error, "dead")
+            log.buried(Task(call), plan.reference.task_id)
             return Dead(number, reason)
-        log.again(Task(call), number, wait, reason)
+        log.again(Task(call), plan.reference.task_id, number, wait, reason)
         return Again(wait, number, reason)
 
 

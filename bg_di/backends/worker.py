@@ -8,9 +8,10 @@ from time import time
 from typing import Any, Final, TypeVar
 
 from bg_di import log
+from bg_di.attempts import first_due
 from bg_di.backend import Backend, Consumer, Delivery
 from bg_di.backends.delivery import Again, Dead, DeliveryTasks, Verdict, reason_of
-from bg_di.errors import ArgumentsUnknown, MessageMalformed, MessageVersionUnknown
+from bg_di.errors import MessageMalformed, MessageVersionUnknown, ModuleUnknown
 from bg_di.listed import ListedTask
 from bg_di.plan import Plan
 from bg_di.runner import Runner
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 class _NotUnderstood(Exception):
-    """A later version of this worker may run the task, which has waited for it so many seconds."""
+    """Another version of this worker may run the task, which has waited for it so many seconds."""
 
     def __init__(self, waited: float, reason: str) -> None:
         super().__init__(reason)
@@ -138,17 +139,18 @@ class Worker:
         if (envelope.task_id, envelope.name) != (delivery.task_id, delivery.name):
             raise MessageMalformed("it is the message of another task")
         task = self._tasks[delivery.name]
-        try:
-            args, kwargs = task.format.decode(envelope.arguments)
-        except ArgumentsUnknown as error:
-            waited = time() - delivery.added_at - (envelope.delay or 0)
-            if waited < seconds(self._backend.unknown_after):
-                raise _NotUnderstood(waited, str(error)) from None
-            raise
         for name in envelope.carried.keys() & self._carried.keys():
             self._carried[name].set(envelope.carried[name])
         continue_trace(envelope.trace)
-        return self._runner.attempts.plan_delivered(tasks, task, args, kwargs, envelope, delivery.delivery)
+        try:
+            args, kwargs = task.format.decode(envelope.arguments)
+            return self._runner.attempts.plan_delivered(tasks, task, args, kwargs, envelope, delivery)
+        except MessageMalformed as error:
+            is_of_another = isinstance(error, ModuleUnknown) or envelope.shape not in {None, task.format.shape}
+            waited = time() - first_due(envelope, delivery)
+            if is_of_another and waited < seconds(self._backend.unknown_after):
+                raise _NotUnderstood(waited, str(error)) from None
+            raise
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the engine until it answers. That it does not is said once."""

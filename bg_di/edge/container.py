@@ -20,6 +20,7 @@ from bg_di.context import TaskContext
 from bg_di.edge.chain import refuse_unsatisfied
 from bg_di.edge.injector import injector_here
 from bg_di.edge.sessions import close_session, sessions_in
+from bg_di.errors import ModuleUnknown
 
 # What an attempt supplies by itself.
 ATTEMPT_KEYS: tuple[type, ...] = (TaskContext, AsyncExitStack)
@@ -65,8 +66,16 @@ class EllarContainer:
         return next((name for name, known in self._modules.items() if known is injector), None)
 
     def injector_of(self, module: str | None) -> EllarInjector:
-        """The injector of a module by its name; the root's if there is none of that name here."""
-        return self._root if module is None else self._modules.get(module, self._root)
+        """The injector of a module by its name; the root's for None.
+
+        Raises:
+            ModuleUnknown: there is none of that name here.
+        """
+        if module is None:
+            return self._root
+        if module not in self._modules:
+            raise ModuleUnknown(f"it was added in the module {module}, which this application does not have")
+        return self._modules[module]
 
     @cached_property
     def _modules(self) -> Mapping[str, EllarInjector]:

@@ -5,7 +5,8 @@ types is refused where the task is added. So nothing is changed without a word.
 """
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from hashlib import sha256
 from inspect import Parameter
 from itertools import chain, repeat
 from types import MethodType
@@ -13,7 +14,7 @@ from typing import Any
 
 from bg_di.binding import name_of, refuse_arguments
 from bg_di.declare import declared
-from bg_di.errors import ArgumentsUnknown, MessageMalformed
+from bg_di.errors import MessageMalformed
 from bg_di.wire.annotation import Annotation
 from bg_di.wire.remedies import type_name
 from bg_di.wire.text import MAX_MESSAGE_BYTES, is_json, is_text, to_json
@@ -32,6 +33,7 @@ class CallFormat:
 
     Attributes:
         name: of the task.
+        shape: the same wherever the task takes the same parameters with the same annotations.
 
     Raises:
         TypeError: `func` is not declared, or is bound to an object.
@@ -52,6 +54,7 @@ class CallFormat:
         signature = inspect.signature(func)
         own = list(signature.parameters.values())[declaration.service is not None :]
         self._signature = signature.replace(parameters=own)
+        self.shape = _shape(own)
         self._annotations: dict[str, Annotation] = {}
 
     def encode(
@@ -86,7 +89,6 @@ class CallFormat:
         Conversions are pydantic's: an annotation that was widened since the task was added gets what it now says.
 
         Raises:
-            ArgumentsUnknown: they are more than the task takes.
             MessageMalformed: they are not arguments of this task. The reason does not repeat them.
         """
         match arguments:
@@ -95,8 +97,7 @@ class CallFormat:
             case _:
                 raise MessageMalformed(f"the arguments of {self.name} are not args and kwargs")
         if parameters is None:
-            kind = ArgumentsUnknown if self._are_more(args, kwargs) else MessageMalformed
-            raise kind(f"the arguments do not fit {self.name}{self._signature}")
+            raise MessageMalformed(f"the arguments do not fit {self.name}{self._signature}")
         named = zip(parameters, [*args, *kwargs.values()], strict=True)
         values = [self._decode(parameter, written) for (_, parameter), written in named]
         return tuple(values[: len(args)]), dict(zip(kwargs, values[len(args) :], strict=True))
@@ -106,16 +107,6 @@ class CallFormat:
             return self._bind(args, kwargs)
         except TypeError:
             return None
-
-    def _are_more(self, args: Collection[Any], kwargs: Mapping[str, Any]) -> bool:
-        """Whether what does not fit are not only missing ones."""
-        if self._needs & kwargs.keys():
-            return False
-        try:
-            self._signature.bind_partial(*args, **kwargs, **dict.fromkeys(self._needs))
-        except TypeError:
-            return True
-        return False
 
     def _bind(self, args: Collection[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Parameter]]:
         """What each argument is called, and the parameter that it is for.
@@ -173,6 +164,12 @@ class CallFormat:
         if known is None:
             known = self._annotations[parameter.name] = Annotation(self._func, parameter)
         return known
+
+
+def _shape(parameters: Iterable[Parameter]) -> str:
+    # Without defaults, which are the worker's own, and whose words may have an address in them.
+    told = [f"{each.kind.name} {each.name}: {inspect.formatannotation(each.annotation)}" for each in parameters]
+    return sha256("\n".join(told).encode(errors="backslashreplace")).hexdigest()[:16]
 
 
 def carry(task: str, variables: Mapping[str, Any], *, max_bytes: int = MAX_MESSAGE_BYTES) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Envelope:
         trace: what tracing sends along, such as ``traceparent``.
         carried: context variables by their names, as `carry` lets them pass.
         timeout, delay: in seconds, if this call has its own.
+        shape: of the task where it was added, as `CallFormat` has it. A worker that knows it by another one leaves what
+            it cannot read to others.
     """
 
     task_id: str
@@ -48,6 +50,7 @@ class Envelope:
     carried: Mapping[str, Any] = field(default_factory=dict, repr=False)
     timeout: float | None = None
     delay: float | None = None
+    shape: str | None = None
 
     def to_bytes(self, *, max_bytes: int = MAX_MESSAGE_BYTES) -> bytes:
         """The message.
@@ -147,4 +150,5 @@ _PARTS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "carried": _is_object,
     "timeout": _or_none(_is_seconds),
     "delay": _or_none(_is_seconds),
+    "shape": _or_none(_is_name),
 }

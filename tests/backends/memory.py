@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from bg_di.backend import Accepted, Backend, Capability, Consumer, Counts, Delivery, Engine, Entry, Message, StoredState
@@ -33,7 +33,8 @@ class Kept:
         """Whether no other task of that name with that key is accepted."""
         mine = self.message
         same = unique_key is not None and (mine.name, mine.unique_key) == (name, unique_key)
-        return same and (mine.unique_until or 0) > now and self.state not in {"dead", "cancelled"}
+        remembered = self.state == "succeeded" and (mine.unique_until or 0) > now
+        return same and (self.state in {"accepted", "running"} or remembered)
 
 
 @dataclass
@@ -218,6 +219,7 @@ class MemoryEngine(Engine):
         if any(other.holds(kept.message.name, kept.message.unique_key, now) for other in self._mine()):
             return False
         kept.change(state="accepted", due_at=now, attempt=0, delivery=0, reason=None)
+        kept.message = replace(kept.message, added_at=now)
         self._memory.wake()
         return True
 

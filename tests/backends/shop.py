@@ -81,7 +81,7 @@ class Shop:
             **envelope,
         }
         body = Envelope(**parts).to_bytes() if body is None else body
-        message = Message(task_id=task_id, name=name, body=body, added_at=0, due_at=0)
+        message = Message(task_id=task_id, name=name, body=body, added_at=parts["added_at"], due_at=0)
         kept = self.memory.kept[self._name, task_id] = Kept(message, attempt=attempt)
         self.memory.wake()
         return kept

@@ -57,11 +57,11 @@ ENVELOPE = Envelope(
     name="order",
     arguments=ARGUMENTS,
     added_at=1.5,
-    module="tests:Feature",
     trace={"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
     carried={"tenant": ["acme"]},
     timeout=3,
     delay=0.5,
+    shape=CallFormat(order).shape,
 )
 
 
@@ -115,18 +115,33 @@ async def test_what_is_no_message_of_its_task_is_dead(body: bytes, reason: str, 
     assert ran == [SECRET]
 
 
-async def test_arguments_of_a_later_version_wait_for_a_worker_that_knows_them(log: Log) -> None:
-    """Uncounted, and longer each time; above, they have waited for `unknown_after`."""
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"arguments": {"args": [[], "a"], "kwargs": {"other": SECRET}}}, "the arguments do not fit order("),
+        ({"arguments": {"args": [SECRET, "a"], "kwargs": {}}}, "the argument 'items' of order does not fit"),
+        ({"module": "shop:New"}, "it was added in the module shop:New, which this application does not have"),
+    ],
+)
+async def test_what_another_version_has_added_waits_for_a_worker_that_knows_it(
+    changes: dict[str, Any], reason: str, log: Log
+) -> None:
+    """Uncounted, longer each time, and dead when it has waited for `unknown_after`."""
     it = shop()
-    kept = put(it, with_arguments([], "a", other=SECRET))
+    kept = put(it, replace(ENVELOPE, shape="another", **changes).to_bytes())
     kept.message = replace(kept.message, added_at=time.time() - 20)
     await it.work("reschedule")
     assert (kept.state, kept.attempt) == ("accepted", 0)
     assert kept.due_at > time.time() + 10
-    assert str(kept.reason).startswith("the arguments do not fit order(")
+    assert str(kept.reason).startswith(reason)
     assert log.messages == [
-        f"background task order (1f) of the backend 'engine' waits for a worker of a later version: {kept.reason}"
+        f"background task order (1f) of the backend 'engine' waits for a worker of another version: {kept.reason}"
     ]
+    kept.message, kept.due_at = replace(kept.message, added_at=time.time() - 3601), 0
+    it.memory.told.clear()
+    await it.work("bury")
+    assert kept.state == "dead"
+    assert SECRET not in log.text
 
 
 class Unreadable:

@@ -9,7 +9,8 @@ from ellar.common import Inject
 
 from bg_di import INJECTED, BackgroundTasks, Retry, TaskContext, background_task
 from bg_di.wire import Envelope
-from tests.backends.shop import Shop
+from tests.backends.memory import MemoryBackend
+from tests.backends.shop import NAME, Shop
 from tests.backends.test_worker import Heard, hears
 from tests.harness import Log
 
@@ -59,9 +60,10 @@ async def test_a_failing_attempt_is_a_delayed_delivery(log: Log) -> None:
         memory.jump(7201)
     assert made == [1, 2, 3]
     assert heard.failures == []
+    it = f"background task flaky of BACKEND engine ({kept.message.task_id})"
     assert log.messages == [
-        "background task flaky of BACKEND engine failed at attempt 1 and runs again in 3600.0 seconds: OSError: away",
-        "background task flaky of BACKEND engine failed at attempt 2 and runs again in 7200.0 seconds: OSError: away",
+        f"{it} failed at attempt 1 and runs again in 3600.0 seconds: OSError: away",
+        f"{it} failed at attempt 2 and runs again in 7200.0 seconds: OSError: away",
     ]
 
 
@@ -144,6 +146,16 @@ async def test_the_time_over_all_attempts_counts_from_when_it_was_first_due(
     shop = Shop(task, more=hears(Heard()))
     shop.put("flaky", added_at=time.time() - since, delay=delay)
     await shop.work(*verdicts)
+
+
+async def test_what_was_put_back_has_all_its_time_again() -> None:
+    """It is as if it had just been accepted, without the delay that it had."""
+    task = flaky(fails=OSError("away"), total=1, retry=at_once(timeout=60))
+    shop = Shop(task, more=hears(Heard()))
+    kept = shop.put("flaky", added_at=time.time() - 1e6, delay=3600.0)
+    kept.state = "dead"
+    assert MemoryBackend(memory=shop.memory).open(NAME).retry(kept.message.task_id)
+    await shop.work("reschedule", "acknowledge")
 
 
 async def test_a_deployment_with_fewer_attempts_ends_what_has_had_more() -> None:

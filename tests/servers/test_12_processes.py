@@ -128,7 +128,7 @@ def test_what_old_workers_do_not_understand_waits_for_new_ones(tmp_path: Path) -
             later = set(states(path))
             assert connection.get(f"/{stage.name}/changed/now").status == 200
             stage.wait_for("now as before")
-            records = worker.wait_for_records("waits for a worker of a later version")
+            records = worker.wait_for_records("waits for a worker of another version")
             assert records[0].message.endswith("the arguments do not fit changed(stage: str, what: str) -> None")
             worker.terminate()
             worker.wait()

@@ -6,9 +6,9 @@ from typing import Final
 from bg_di.backend import Entry
 
 # Of whom a unique key says that another task is not to be accepted.
-_HOLDS_THE_KEY: Final = """
-    application = :application AND name = :name AND unique_key = :unique_key AND unique_until > :now
-    AND state NOT IN ('dead', 'cancelled')
+_HOLDS: Final = "({0}state IN ('accepted', 'running') OR ({0}state = 'succeeded' AND {0}unique_until > :now))"
+_HOLDS_THE_KEY: Final = f"""
+    application = :application AND name = :name AND unique_key = :unique_key AND {_HOLDS.format("")}
 """
 
 # One statement, so that it looks and writes under one lock, also in a transaction that began with reading.
@@ -119,13 +119,12 @@ CANCEL: Final = f"""
 
 RETRY: Final = f"""
     UPDATE bg_di_tasks
-    SET state = 'accepted', since = :now, due_at = :now, attempt = 0, deliveries = 0, reason = NULL
+    SET state = 'accepted', since = :now, added_at = :now, due_at = :now, attempt = 0, deliveries = 0, reason = NULL
     WHERE {_MEANT} AND state = 'dead'
         AND NOT EXISTS (
             SELECT 1 FROM bg_di_tasks AS other
             WHERE other.application = bg_di_tasks.application AND other.name = bg_di_tasks.name
-                AND other.unique_key = bg_di_tasks.unique_key AND bg_di_tasks.unique_until > :now
-                AND other.unique_until > :now AND other.state NOT IN ('dead', 'cancelled')
+                AND other.unique_key = bg_di_tasks.unique_key AND {_HOLDS.format("other.")}
         )
 """  # noqa: S608  # of constants
 

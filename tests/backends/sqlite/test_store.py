@@ -127,7 +127,7 @@ def test_a_worker_takes_only_names_and_versions_that_it_knows(store: Store) -> N
 
 @pytest.mark.parametrize("state", ["accepted", "running", "succeeded"])
 def test_a_unique_key_is_held_by_what_waits_runs_and_has_succeeded(store: Store, state: str) -> None:
-    """Until its time: the task that is there stands for the new one."""
+    """What has, until its time: the task that is there stands for the new one."""
     store.accept([message("a", unique_key="k", unique_until=100)])
     if state != "accepted":
         (delivery,) = claim(store)
@@ -137,7 +137,8 @@ def test_a_unique_key_is_held_by_what_waits_runs_and_has_succeeded(store: Store,
     stands = Accepted(task_id="a", is_new=False)
     again = message("b", at=99, unique_key="k", unique_until=200)
     assert store.accept([again, again]) == [stands, stands]
-    assert store.accept([message("b", at=100, unique_key="k", unique_until=200)])[0].is_new
+    is_free = state == "succeeded"
+    assert store.accept([message("b", at=100, unique_key="k", unique_until=200)])[0].is_new == is_free
 
 
 def test_a_unique_key_is_one_names(store: Store) -> None:
@@ -178,6 +179,7 @@ def test_what_another_task_stands_for_can_be_asked_for(store: Store, connection:
 def test_an_id_is_its_own_before_it_is_an_alias(store: Store) -> None:
     """It was handed over again, when the key had run out."""
     store.accept([message("a", unique_key="k", unique_until=100)])
+    store.acknowledge(claim(store)[0], now=1)
     for at in (1, 100):
         store.accept([message("b", at=at, unique_key="k", unique_until=200)])
     entry = store.show("b")
@@ -186,10 +188,13 @@ def test_an_id_is_its_own_before_it_is_an_alias(store: Store) -> None:
 
 
 def test_a_key_that_has_run_out_keeps_nobody_from_coming_back(store: Store) -> None:
-    """Whosever it is."""
+    """Whosever it is; what waits and runs keeps it."""
     store.accept([message("a", unique_key="k", unique_until=100)])
     store.bury(claim(store)[0], attempt=1, reason="no", now=1)
     store.accept([message("b", unique_key="k", unique_until=50)])
+    assert not store.retry("a", now=50)
+    store.acknowledge(claim(store)[0], now=1)
+    assert not store.retry("a", now=49)
     assert store.retry("a", now=50)
 
 

@@ -63,15 +63,15 @@ class StoreMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def holder(self, name: str, key: str | None) -> Expected | None:
-        holds = [
-            task
-            for task in self.expected.values()
-            if (task.name, task.key) == (name, key) and task.state not in {"dead", "cancelled"}
-        ]
-        return next((task for task in holds if task.until is not None and task.until > self.now), None)
+        same = [task for task in self.expected.values() if key and (task.name, task.key) == (name, key)]
+        return next((task for task in same if self.holds(task)), None)
+
+    def holds(self, task: Expected) -> bool:
+        remembered = task.state == "succeeded" and task.until is not None and task.until > self.now
+        return task.state in {"accepted", "running"} or remembered
 
     def is_replaced(self, task: Expected) -> bool:
-        return task.until is not None and task.until > self.now and self.holder(task.name, task.key) is not None
+        return self.holder(task.name, task.key) is not None
 
     def held(self, delivery: Delivery) -> Expected | None:
         """The task, if the delivery still counts."""
