@@ -58,6 +58,10 @@ class Worker:
                     connection.execute("BEGIN IMMEDIATE")
                     return
                 self.popen.send_signal(signal.SIGCONT)
+                connection.execute("PRAGMA busy_timeout = 20000")  # until it has written that
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+                connection.execute("PRAGMA busy_timeout = 100")
 
     def go(self) -> None:
         assert self.popen.stdin is not None
