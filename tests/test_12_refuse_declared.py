@@ -35,6 +35,8 @@ def sync_task() -> None: ...
         ({"timeout": "3"}, "timeout='3'"),
         ({"timeout": timedelta(0)}, "timeout=datetime.timedelta(0)"),
         ({"retry": 3}, "retry=3"),
+        ({"delay": -1}, "delay=-1"),
+        ({"delay": timedelta(days=367)}, "delay=datetime.timedelta(days=367)): give at most 366 days"),
         ({"attempts": 3}, "no policy 'attempts' (given 3); the policies are when, timeout, retry"),
     ],
     ids=str,
