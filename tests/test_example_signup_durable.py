@@ -83,7 +83,9 @@ def test_what_the_mail_server_puts_off_is_a_later_delivery(demo: subprocess.Comp
     put_off, mails = lines_of(demo, "put off"), lines_of(demo, "mail")
     assert list(put_off) == ["Hedy"]
     assert put_off["Hedy"] < mails["Hedy"]
-    assert re.search(r"of BACKEND durable \(\w+\) failed at attempt 1 and runs again in .*hedy@example\.org", demo.stdout)
+    assert re.search(
+        r"of BACKEND durable \(\w+\) failed at attempt 1 and runs again in .*hedy@example\.org", demo.stdout
+    )
 
 
 def test_what_the_mail_server_refuses_is_dead_on_the_file(demo: subprocess.CompletedProcess[str]) -> None:
