@@ -288,7 +288,7 @@ class Drain(Origin):
 
 
 def _is_released(call: Waiting) -> bool:
-    """Whether a call goes to an engine, and not to be handed over was not decided yet, nor may be decided later."""
+    """Whether a call goes to an engine, and its `when` is decided in its favour by now."""
     origin, plan = call[2], call[6]
     if plan is None or plan.outgoing is None:
         return False
