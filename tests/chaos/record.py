@@ -66,4 +66,6 @@ def read(path: Path) -> History:
 
 def _lines(path: Path) -> Iterator[Any]:
     if path.exists():
-        yield from (json.loads(line) for line in path.read_text().splitlines())
+        # Whoever reads while others write may see the beginning of a line that is not complete yet.
+        *complete, _ = path.read_text().split("\n")
+        yield from map(json.loads, complete)
