@@ -68,7 +68,7 @@ class BackgroundTasksMonitor:
         Raises:
             BackendUnavailable: an engine cannot be used at the moment.
         """
-        return {name: self._engines.of(name).counts() for name in self._able("listing")}
+        return {name: self._engines.of(name).counts() for name in self._able("counts")}
 
     def _able(self, capability: Capability) -> list[str]:
         return [name for name, backend in self._engines.backends.items() if capability in backend.capabilities]

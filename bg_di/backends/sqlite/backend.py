@@ -35,7 +35,9 @@ class SqliteBackend(Backend):
         InvalidOptions: a value is wrong.
     """
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"delay", "unique_key", "cancel", "listing"})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {"delay", "idempotent", "unique_key", "cancel", "listing", "counts"}
+    )
 
     path: str | os.PathLike[str]
     _: KW_ONLY
