@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import uuid4
 
 from aio_pika.abc import AbstractIncomingMessage
@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from bg_di import log
 from bg_di.backend import Consumer, Delivery
 from bg_di.backends.rabbitmq.dial import Dial
-from bg_di.backends.rabbitmq.failures import FAILURES, is_cancelled
+from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled
 from bg_di.backends.rabbitmq.in_hand import Held, InHand
 from bg_di.backends.rabbitmq.judge import Judge, Move
 from bg_di.backends.rabbitmq.parcel import Parcel
@@ -188,12 +188,12 @@ class RabbitConsumer(Consumer):
     async def _bury_malformed(self, message: AbstractIncomingMessage, malformed: MessageMalformed) -> None:
         """What is nobody's task is one without a name: it is kept with its bytes."""
         now = time.time()
-        task_id = str(message.headers.get("task_id", message.message_id or uuid4().hex))
         reason = f"it is no message of bg_di: {malformed}"
-        parcel = Parcel(task_id=task_id, name="", version=0, body=message.body, added_at=now, due_at=now)
-        held = self._in_hand.take(parcel, message)
-        if held is not None:
-            await self._pass_on(held, Move(self._queues.dead, replace(parcel, reason=reason), lost=reason))
+        parcel = Parcel(task_id=uuid4().hex, name="", version=0, body=message.body, added_at=now, due_at=now)
+        held = cast(Held, self._in_hand.take(parcel, message))
+        await self._pass_on(
+            held, Move(self._queues.dead, replace(parcel, copy=uuid4().hex, reason=reason), lost=reason)
+        )
 
     async def _replace(self, delivery: Delivery, move_of: Callable[[Parcel], Move]) -> bool:
         """Put what comes after a delivery in its place: first that is there, and then it is acknowledged."""
@@ -225,13 +225,10 @@ class RabbitConsumer(Consumer):
 
 async def _acknowledged(message: AbstractIncomingMessage) -> bool:
     """Whether the broker could be told. It answers nothing, and may not hear it."""
-    if message.channel.is_closed:
-        return False
     try:
         await message.ack()
     except FAILURES as error:
-        if is_cancelled(error):
-            raise
+        unless_cancelled(error)
         return False
     return True
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import ChannelPreconditionFailed
+from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
 from bg_di.backends.rabbitmq.addresses import named
-from bg_di.backends.rabbitmq.failures import FAILURES, is_cancelled, why
+from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queue
 from bg_di.backends.rabbitmq.terms import Terms
 from bg_di.errors import BackendUnavailable
@@ -45,8 +45,7 @@ class Dial:
             try:
                 connection = await self._connect(url, purpose)
             except FAILURES as error:
-                if is_cancelled(error):
-                    raise
+                unless_cancelled(error)
                 failed.append(f"{named([url])} {why(error)}")
             else:
                 self._urls.sort(key=lambda each: each is not url)
@@ -79,6 +78,19 @@ class Dial:
             ) from error
         else:
             await channel.close()
+
+
+async def length(connection: AbstractConnection, queue: Queue) -> int:
+    """How many messages a queue has that nobody has in hand; none if there is no such queue."""
+    # In a channel of its own, which the broker closes if there is none.
+    channel = await connection.channel()
+    try:
+        # What `declare_queue` says is stale.
+        declared = await (await channel.get_underlay_channel()).queue_declare(queue.name, passive=True)
+    except ChannelNotFoundEntity:
+        return 0
+    await channel.close()
+    return declared.message_count or 0
 
 
 async def hang_up(connection: AbstractConnection, *, patience: float) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from aiormq.exceptions import AMQPError, ChannelPreconditionFailed, ProbableAuthenticationError
+from aiormq.exceptions import AMQPError, ProbableAuthenticationError
 
 # What the client raises when a connection fails. It rejects with a cancellation what waits while it gives one up, and
 # with a RuntimeError what comes too late.
@@ -16,14 +16,18 @@ def is_cancelled(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
+def unless_cancelled(error: BaseException) -> None:
+    """Let a cancellation of the running task go on."""
+    if is_cancelled(error):
+        raise error
+
+
 def why(error: BaseException) -> str:
     """What is wrong with a broker that cannot be used."""
     if isinstance(error, TimeoutError):
         return "does not answer in time"
     if isinstance(error, ProbableAuthenticationError):
         return "does not let this user in: look at the user, the password and the vhost in the URL"
-    if isinstance(error, ChannelPreconditionFailed):
-        return f"refuses what it is asked for: {_words(error)}"
     if isinstance(error, asyncio.CancelledError):
         return "has not given any sign of life, and the connection is given up"
     return f"cannot be used: {_words(error)}"

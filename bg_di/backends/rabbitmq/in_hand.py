@@ -11,6 +11,7 @@ from itertools import count
 from typing import Final
 
 from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import ChannelInvalidStateError
 
 from bg_di.backend import Delivery
 from bg_di.backends.rabbitmq.parcel import Parcel
@@ -40,7 +41,7 @@ class Held:
     @property
     def is_alive(self) -> bool:
         """Whether the broker still waits to hear what becomes of it here."""
-        return any(not message.channel.is_closed for _, message in self.messages)
+        return any(_is_open(message) for _, message in self.messages)
 
 
 class InHand:
@@ -96,6 +97,13 @@ class InHand:
     def has_ended(self, parcel: Parcel) -> bool:
         """Whether this very message has been settled before."""
         return parcel.copy in self._ended
+
+
+def _is_open(message: AbstractIncomingMessage) -> bool:
+    try:
+        return not message.channel.is_closed
+    except ChannelInvalidStateError:
+        return False
 
 
 def _delivery(parcel: Parcel, token: int) -> Delivery:

@@ -8,13 +8,15 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import DeliveryError, PublishError
 
 from bg_di.backends.rabbitmq.dial import Dial, hang_up
-from bg_di.backends.rabbitmq.failures import FAILURES, is_cancelled, why
+from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.queues import Queue, Queues
 from bg_di.backends.rabbitmq.terms import Terms
 from bg_di.errors import BackendUnavailable, OutcomeUnknown
 
 _CLOSING: Final = 2.0
+# Seconds before a queue that has been deleted is declared anew: who listened to it is to hear of it first.
+_REST: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -24,6 +26,7 @@ class _Line:
     connection: AbstractConnection
     channel: AbstractChannel
     declared: set[str] = field(default_factory=set)
+    not_before: float = 0.0
 
 
 class Publisher:
@@ -56,7 +59,8 @@ class Publisher:
                 await line.channel.default_exchange.publish(parcel.packed(), queue.name, mandatory=True)
         except PublishError as error:
             line.declared.clear()
-            gone = f"has no queue {queue.name!r} any more: it is declared anew with the next task"
+            line.not_before = asyncio.get_running_loop().time() + _REST
+            gone = f"has no queue {queue.name!r} any more: it is declared anew in a second"
             raise BackendUnavailable(self._dial.address, gone) from error
         except DeliveryError as error:
             full = f"does not take more into the queue {queue.name!r}: it is full, or has no majority of its nodes"
@@ -64,8 +68,7 @@ class Publisher:
         except BackendUnavailable:
             raise
         except FAILURES as error:
-            if is_cancelled(error):
-                raise
+            unless_cancelled(error)
             raise self._failed(error, sent=sent) from error
 
     async def close(self) -> None:
@@ -87,6 +90,7 @@ class Publisher:
             line = await self._open()
             for each in (self._queues.dead, self._queues.tasks, queue):
                 if each.name not in line.declared:
+                    await asyncio.sleep(max(0.0, line.not_before - asyncio.get_running_loop().time()))
                     await self._dial.declare(line.connection, each)
                     line.declared.add(each.name)
             return line

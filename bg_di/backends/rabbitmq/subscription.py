@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
 
 from bg_di import log
 from bg_di.backends.rabbitmq.dial import Dial, hang_up
-from bg_di.backends.rabbitmq.failures import FAILURES, is_cancelled, why
+from bg_di.backends.rabbitmq.failures import FAILURES, is_cancelled, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.backends.rabbitmq.terms import Terms
 from bg_di.errors import BackendUnavailable
@@ -69,11 +68,11 @@ class Subscription:
         """Get no more messages. What has come can still be acknowledged."""
         self._keeping.cancel()
         await asyncio.wait([self._keeping])
-        queue = self._line.queue
-        if queue is not None and not self._line.gone.is_set():
-            with suppress(*FAILURES):
-                async with asyncio.timeout(_CLOSING):
-                    await queue.cancel(self._line.tag)
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await cast(AbstractQueue, self._line.queue).cancel(self._line.tag)
+        except FAILURES as error:  # then nothing comes anyway
+            unless_cancelled(error)
 
     async def close(self) -> None:
         """Let go of the connection. What has not been acknowledged goes back."""

@@ -1,5 +1,6 @@
 """One broker for all tests, and an application for each."""
 
+import logging
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -18,3 +19,13 @@ def broker() -> Iterator[Broker]:
 def application() -> str:
     """A name that no other test has."""
     return uuid4().hex
+
+
+@pytest.fixture(autouse=True)
+def everything_is_logged() -> Iterator[None]:
+    """That a connection is back, too."""
+    logger = logging.getLogger("bg_di")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    yield
+    logger.setLevel(before)

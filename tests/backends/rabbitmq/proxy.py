@@ -8,6 +8,37 @@ from typing import Self
 from tests.backends.rabbitmq.server import HOST, url
 
 
+class Link:
+    """One connection through the proxy."""
+
+    def __init__(self, *writers: asyncio.StreamWriter) -> None:
+        self._writers = writers
+        self.forth = asyncio.Event()
+        self.back = asyncio.Event()
+        self.flow()
+
+    def cut(self) -> None:
+        """Break it, in both directions."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self.flow()
+
+    def stall(self, *, forth: bool = True) -> None:
+        """Keep what comes from the broker, and what goes to it: a black hole, of which nobody is told.
+
+        Args:
+            forth: whether the second, too.
+        """
+        self.back.clear()
+        if forth:
+            self.forth.clear()
+
+    def flow(self) -> None:
+        """Pass everything on, also what was kept."""
+        self.forth.set()
+        self.back.set()
+
+
 class Proxy:
     """Passes bytes on, as long as the block.
 
@@ -16,17 +47,17 @@ class Proxy:
 
     Attributes:
         port: where it listens.
+        links: the connections that were made, in their order.
         refuses: whether new connections are cut at once.
+        swallows: whether new ones are stalled.
     """
 
     def __init__(self, to: int) -> None:
         self._to = to
-        self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
-        self._forth = asyncio.Event()
-        self._back = asyncio.Event()
+        self.links: list[Link] = []
         self.refuses = False
-        self.flow()
+        self.swallows = False
 
     @property
     def url(self) -> str:
@@ -48,28 +79,20 @@ class Proxy:
 
     def cut(self) -> None:
         """Break every connection."""
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-        self.flow()
+        for link in self.links:
+            link.cut()
 
     def stall(self, *, forth: bool = True) -> None:
-        """Keep what comes from the broker, and what goes to it: a black hole, of which nobody is told.
-
-        Args:
-            forth: whether the second, too.
-        """
-        self._back.clear()
-        if forth:
-            self._forth.clear()
+        """Stall every connection."""
+        for link in self.links:
+            link.stall(forth=forth)
 
     def flow(self) -> None:
-        """Pass everything on, also what was kept."""
-        self._forth.set()
-        self._back.set()
+        """Let every connection flow."""
+        for link in self.links:
+            link.flow()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         if self.refuses:
             writer.transport.abort()
             return
@@ -78,15 +101,18 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        self._writers.add(back)
-        for source, target, gate in ((reader, back, self._forth), (there, writer, self._back)):
+        link = Link(writer, back)
+        self.links.append(link)
+        if self.swallows:
+            link.stall()
+        for source, target, gate in ((reader, back, link.forth), (there, writer, link.back)):
             pump = asyncio.create_task(_pump(source, target, gate))
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, gate: asyncio.Event) -> None:
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):  # what uvloop raises where it has been cut
         while some := await source.read(65536):
             await gate.wait()
             target.write(some)
