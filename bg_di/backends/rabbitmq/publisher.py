@@ -51,13 +51,13 @@ class Publisher:
                 broke before it could.
             BackendUnavailable: the broker has refused it, or could not be reached.
         """
-        sent = False
+        line: _Line | None = None
         try:
             async with asyncio.timeout(self._timeout):
                 line = await self._ready(queue)
-                sent = True
                 await line.channel.default_exchange.publish(parcel.packed(), queue.name, mandatory=True)
         except PublishError as error:
+            assert line is not None, "it has answered on one"
             line.declared.clear()
             line.not_before = asyncio.get_running_loop().time() + _REST
             gone = f"has no queue {queue.name!r} any more: it is declared anew in a second"
@@ -69,7 +69,7 @@ class Publisher:
             raise
         except FAILURES as error:
             unless_cancelled(error)
-            raise self._failed(error, sent=sent) from error
+            raise self._failed(error, sent=line is not None) from error
 
     async def close(self) -> None:
         """Close what is open."""
