@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: test check demo demo-durable chaos bench bench-durable count valgrind clean
+.PHONY: test check demo demo-durable chaos bench bench-durable count rabbitmq valgrind clean
 
-test: .venv/test  ## everything that is promised, proven
+test: .venv/test rabbitmq  ## everything that is promised, proven
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
@@ -35,6 +35,14 @@ bench-durable: .venv/bench  ## durable tasks beside the bare commit and other en
 
 chaos: .venv/test  ## 10,000 durable tasks while processes are killed and stopped, in every narrow window
 	$(BIN)/python -m tests.chaos
+
+# Tests start servers of their own. The package's service would be one more that nobody has asked for.
+rabbitmq:
+	@command -v rabbitmq-server >/dev/null || test -x /usr/lib/rabbitmq/bin/rabbitmq-server \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	    && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends rabbitmq-server \
+	    && { ! command -v systemctl >/dev/null || systemctl disable --now rabbitmq-server >/dev/null 2>&1 || true; }; } \
+	  || { echo "RabbitMQ is needed by the tests, which start it: install the package rabbitmq-server of your system" >&2; exit 1; }
 
 valgrind:
 	@command -v valgrind >/dev/null \

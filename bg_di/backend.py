@@ -16,9 +16,10 @@ from bg_di.values import Seconds
 # The name of the backend that every application has.
 IN_PROCESS: Final = "in_process"
 
-# What a backend may be able to do beyond running a task at once: run it later; accept one task for a key; take back
-# what waits; write it in the user's own transaction; tell how tasks stand.
-Capability = Literal["delay", "unique_key", "cancel", "transaction", "listing"]
+# What a backend may be able to do beyond running a task at once: run it later; know a task that is handed over again;
+# accept one task for a key; take back what waits; write it in the user's own transaction; tell how tasks stand; tell
+# how many there are, which a broker can that keeps no tasks to look at.
+Capability = Literal["delay", "idempotent", "unique_key", "cancel", "transaction", "listing", "counts"]
 
 # "accepted": it waits for a worker, for the first time or again.
 StoredState = Literal["accepted", "running", "succeeded", "cancelled", "dead"]
@@ -29,7 +30,7 @@ class Message:
     """A task as it is handed over.
 
     Attributes:
-        task_id: its own; handing the same one over again adds nothing.
+        task_id: its own; handing the same one over again adds nothing, where the backend is "idempotent".
         name: under which workers know it.
         version: of what is in `body`; only workers that know it take the task.
         added_at, due_at: when it was added, and before which time it does not run.
@@ -113,7 +114,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How much there is to do.
+    """How much there is to do. What an engine cannot tell is None.
 
     Attributes:
         waiting: accepted and not running, delayed ones included.
@@ -121,9 +122,9 @@ class Counts:
     """
 
     waiting: int
-    running: int
+    running: int | None
     dead: int
-    oldest: float
+    oldest: float | None
 
 
 class Backend(ABC):
@@ -213,10 +214,6 @@ class Engine(ABC):
         """The tasks that were accepted last, in a state or in any. Called from any thread."""
         raise NotImplementedError
 
-    def counts(self) -> Counts:
-        """How much there is to do. Called from any thread."""
-        raise NotImplementedError
-
     def retry(self, task_id: str) -> bool:
         """Put a dead task back, as if it had just been accepted. Called from any thread.
 
@@ -230,6 +227,11 @@ class Engine(ABC):
 
         Called from any thread.
         """
+        raise NotImplementedError
+
+    # Of backends with the capability "counts".
+    def counts(self) -> Counts:
+        """How much there is to do. Called from any thread."""
         raise NotImplementedError
 
     # Of backends with the capability "transaction".

@@ -215,6 +215,28 @@ def lease_lost(name: str, task_id: str) -> None:
     )
 
 
+def connection_lost(engine: str) -> None:
+    logger.error("the connection of a worker to %s is lost; it tries to be back until it is", engine)
+
+
+def connection_fails(error: Exception) -> None:
+    logger.error("a worker cannot be connected again: %s", error)
+
+
+def connection_back(engine: str) -> None:
+    logger.info("the connection of a worker to %s is back", engine)
+
+
+def not_passed_on(name: str, task_id: str, error: Exception) -> None:
+    logger.error(
+        "background task %s (%s), which is not to run here now, could not be put elsewhere; it is tried again: %s",
+        name,
+        task_id,
+        error,
+        extra={"task_name": name, "task_id": task_id},
+    )
+
+
 def module_middleware(modules: list[str]) -> None:
     logger.warning(
         "run_after='response' in an application with module middleware (%s): background tasks run while the "

@@ -72,7 +72,7 @@ class BackgroundTasksMonitor:
         Raises:
             BackendUnavailable: an engine cannot be used at the moment.
         """
-        return {name: self._engines.of(name).counts() for name in self._able("listing")}
+        return {name: self._engines.of(name).counts() for name in self._able("counts")}
 
     def _cancel_on(self, backend: str, task_id: str) -> bool:
         is_cancelled = self._engines.of(backend).cancel(task_id)

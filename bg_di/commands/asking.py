@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from bg_di.backend import Engine
+from bg_di.backend import Capability, Engine
 from bg_di.commands.application import Application
 from bg_di.commands.outcome import CommandFailed
 
@@ -32,25 +32,25 @@ async def _ask(
         await engines.close()
 
 
-def able(application: Application, names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Those of the chosen engines that can tell how their tasks stand, and those that cannot."""
+def able(application: Application, names: Sequence[str], need: Capability) -> tuple[list[str], list[str]]:
+    """Those of the chosen engines that have a capability, and those that have not."""
     chosen = application.chosen(names)
-    can = [name for name in chosen if "listing" in application.engines.backends[name].capabilities]
+    can = [name for name in chosen if need in application.engines.backends[name].capabilities]
     return can, [name for name in chosen if name not in can]
 
 
-def in_words(unable: Sequence[str]) -> str:
+def in_words(unable: Sequence[str], need: Capability = "listing") -> str:
     """That engines cannot tell."""
-    return f"the backend {', '.join(map(repr, unable))} cannot tell how its tasks stand (no capability 'listing')"
+    return f"the backend {', '.join(map(repr, unable))} cannot tell how its tasks stand (no capability {need!r})"
 
 
 def telling(application: Application, names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The same, where at least one has to be able.
+    """Those of the chosen engines that can tell how their tasks stand, at least one, and those that cannot.
 
     Raises:
         CommandFailed: none is.
     """
-    can, unable = able(application, names)
+    can, unable = able(application, names, "listing")
     if not can:
         raise CommandFailed(f"{in_words(unable)}: ask the engine itself")
     return can, unable

@@ -16,10 +16,10 @@ _SHOWN: Final = ("waiting", "running", "dead", "oldest")
 
 def check(application: Application, arguments: Namespace) -> int:
     """Tell how the engines stand. Each that cannot tell is not ready: nobody knows."""
-    names, unable = able(application, arguments.backend)
+    names, unable = able(application, arguments.backend, "counts")
     told = ask(application, names, _counts)
     found = {name: _standing(counts, _problems(counts, arguments)) for name, counts in told.items()}
-    found |= {name: _standing(None, [in_words([name])]) for name in unable}
+    found |= {name: _standing(None, [in_words([name], "counts")]) for name in unable}
     ready = not any(standing["problems"] for standing in found.values())
     if arguments.json:
         print_json({"ready": ready, "backends": found})
@@ -47,7 +47,12 @@ def _problems(told: Counts | BackendUnavailable, limits: Namespace) -> list[str]
         (told.oldest, limits.max_age, "one has been due for {:.1f} seconds, longer than {:g}"),
         (told.dead, limits.max_dead, "{} are dead, more than {}"),
     )
-    return [words.format(value, limit) for value, limit, words in compared if limit is not None and value > limit]
+    unknown = told.oldest is None and limits.max_age is not None
+    return ["it cannot tell how long tasks have been due: leave --max-age out"] * unknown + [
+        words.format(value, limit)
+        for value, limit, words in compared
+        if value is not None and limit is not None and value > limit
+    ]
 
 
 def _standing(told: Counts | BackendUnavailable | None, problems: list[str]) -> dict[str, Any]:

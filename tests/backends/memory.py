@@ -112,7 +112,9 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryBackend(Backend):
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"delay", "unique_key", "cancel", "listing"})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {"delay", "idempotent", "unique_key", "cancel", "listing", "counts"}
+    )
 
     memory: Memory = field(default_factory=Memory)
     concurrency: int = 10

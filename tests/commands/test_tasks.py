@@ -6,18 +6,32 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from ellar.app import App
 
+from bg_di.backend import Capability, Counts
 from bg_di.backends.sqlite import SqliteBackend
 from bg_di.commands.main import main
-from tests.backends.memory import SimpleBackend
+from tests.backends.memory import MemoryBackend, MemoryEngine, SimpleBackend
 from tests.commands import shop
 from tests.commands.conftest import SECRET, keep, message
 from tests.commands.process import PYTHON, ROOT, run
 
 SHOP = "tests.commands.shop:shop"
+
+
+class CountingEngine(MemoryEngine):
+    def counts(self) -> Counts:
+        return Counts(waiting=5, running=None, dead=0, oldest=None)
+
+
+class Counting(MemoryBackend):
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"counts"})
+
+    def open(self, application: str) -> CountingEngine:
+        return CountingEngine(self, application)
 
 
 class Typed:
@@ -287,6 +301,17 @@ def test_an_engine_that_cannot_tell_is_not_said_to_be_ready(simple: App, typed: 
     told = typed.json("check")
     assert isinstance(told, dict)
     assert told["backends"]["simple"]["reachable"] is None
+
+
+def test_an_engine_that_only_counts_is_ready_unless_it_is_asked_for_more(typed: Typed) -> None:
+    """It has no tasks to look at, as a broker."""
+    typed.app = shop.shop(backends={"durable": Counting()})
+    assert typed("check", "--max-backlog=5", "--max-dead=0") == 0
+    _, row, _ = typed.out.splitlines()
+    assert row.split() == ["durable", "5", "-", "0", "-", "ready"]
+    assert typed("check", "--max-age=60") == 1
+    assert "it cannot tell how long tasks have been due: leave --max-age out" in typed.out
+    assert typed("list") == 1
 
 
 def test_beside_an_engine_that_cannot_tell_the_others_do(mixed: App, file: Path, typed: Typed) -> None:

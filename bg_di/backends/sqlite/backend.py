@@ -36,7 +36,7 @@ class SqliteBackend(Backend):
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"delay", "unique_key", "cancel", "transaction", "listing"}
+        {"delay", "idempotent", "unique_key", "cancel", "transaction", "listing", "counts"}
     )
 
     path: str | os.PathLike[str]

@@ -24,6 +24,16 @@ class Capabilities:
             assert time.time() >= later.due_at
             assert delivery.task_id == later.task_id
 
+    @promise("idempotent")
+    async def test_the_same_task_twice_is_one(self, backend: Backend) -> None:
+        """Whoever does not know whether it was taken may ask again."""
+        first, last = message(), message()
+        async with opened(backend) as engine, working(engine) as consumer:
+            await engine.accept([first])
+            again, _ = await engine.accept([first, last])
+            assert again == Accepted(task_id=first.task_id, is_new=False)
+            assert await finished(consumer, 2) == {first.task_id, last.task_id}
+
     @promise("unique_key")
     async def test_a_key_is_one_tasks_until_its_time(self, backend: Backend) -> None:
         """Also when that has succeeded; names and keys are told apart, and nobody else's application."""
@@ -119,24 +129,42 @@ class Capabilities:
             assert (delivery.task_id, delivery.attempt, delivery.delivery) == (given.task_id, 0, 1)
 
     @promise("listing")
-    async def test_tasks_are_listed_and_counted(self, backend: Backend) -> None:
+    async def test_tasks_are_listed(self, backend: Backend) -> None:
         """The last ones first; those of one's own application only."""
         given = [message(added_at=time.time() - 60, due_at=time.time() - 60) for _ in range(3)]
         async with opened(backend) as engine, opened(backend, "other") as other, working(engine) as consumer:
             for each in given:
                 await engine.accept([each])
             assert [entry.task_id for entry in engine.entries(limit=2)] == [given[2].task_id, given[1].task_id]
-            assert engine.counts().waiting == 3
-            assert engine.counts().oldest >= 60
             (first,) = await consumer.receive(1)
             (second,) = await consumer.receive(1)
             assert await consumer.bury(first, attempt=1, reason="no")
             assert [entry.task_id for entry in engine.entries("dead", limit=9)] == [first.task_id]
             assert [entry.task_id for entry in engine.entries("running", limit=9)] == [second.task_id]
-            counts = engine.counts()
-            assert (counts.waiting, counts.running, counts.dead) == (1, 1, 1)
             assert list(other.entries(limit=9)) == []
-            assert (other.counts().waiting, other.counts().oldest) == (0, 0)
+
+    @promise("counts")
+    async def test_tasks_are_counted(self, backend: Backend) -> None:
+        """From any thread; those of one's own application only. What an engine cannot tell, it does not."""
+        past = time.time() - 60
+        given = [message(added_at=past, due_at=past), message(), message(due_at=time.time() + 3600)]
+        async with opened(backend) as engine, opened(backend, "other") as other:
+            accepted(await engine.accept(given))
+            counts = await asyncio.to_thread(engine.counts)
+            assert (counts.waiting, counts.dead) == (3, 0)
+            assert counts.running in {0, None}
+            assert counts.oldest is None or counts.oldest >= 60
+            async with working(engine) as consumer:
+                (first,) = await consumer.receive(1)
+                assert await consumer.bury(first, attempt=1, reason="no")
+                (second,) = await consumer.receive(1)
+                assert engine.counts().running in {1, None}
+                assert await consumer.release(second)
+            counts = engine.counts()
+            assert (counts.waiting, counts.dead) == (2, 1)
+            counts = other.counts()
+            assert (counts.waiting, counts.dead) == (0, 0)
+            assert counts.oldest in {0, None}
 
     @promise("listing")
     async def test_what_is_done_can_be_forgotten(self, backend: Backend) -> None:

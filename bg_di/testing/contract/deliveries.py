@@ -42,16 +42,6 @@ class Deliveries:
             assert list(await engine.accept([])) == []
 
     @promise()
-    async def test_the_same_task_twice_is_one(self, backend: Backend) -> None:
-        """Whoever does not know whether it was taken may ask again."""
-        first, last = message(), message()
-        async with opened(backend) as engine, working(engine) as consumer:
-            await engine.accept([first])
-            again, _ = await engine.accept([first, last])
-            assert again == Accepted(task_id=first.task_id, is_new=False)
-            assert await finished(consumer, 2) == {first.task_id, last.task_id}
-
-    @promise()
     async def test_what_was_accepted_survives_its_application(self, backend: Backend) -> None:
         """It is there when the application is opened anew, also if nobody was told to close it."""
         given = [message() for _ in range(3)]

@@ -1,0 +1,99 @@
+"""The way to a broker: whichever of its nodes answers, and the queues that are there for whoever uses it."""
+
+import asyncio
+from collections.abc import Sequence
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+from yarl import URL
+
+from bg_di.backends.rabbitmq.addresses import named
+from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
+from bg_di.backends.rabbitmq.queues import Queue
+from bg_di.backends.rabbitmq.terms import Terms
+from bg_di.errors import BackendUnavailable
+
+
+class Dial:
+    """Opens connections to a broker.
+
+    Args:
+        urls: of its nodes. The one that answered last is asked first.
+        application: whose connections they are, as the broker shows them.
+
+    Attributes:
+        address: how it is called in errors and in logs.
+    """
+
+    def __init__(self, urls: Sequence[URL], application: str, terms: Terms) -> None:
+        self.address = named(urls)
+        self._urls = list(urls)
+        self._application = application
+        self._heartbeat = terms.heartbeat
+        # One that hangs leaves time for the others.
+        self._patience = terms.publish_timeout / len(urls)
+
+    async def connect(self, purpose: str) -> AbstractConnection:
+        """A new connection.
+
+        Raises:
+            BackendUnavailable: no node can be reached.
+        """
+        failed = []
+        for url in tuple(self._urls):
+            try:
+                connection = await self._connect(url, purpose)
+            except FAILURES as error:
+                unless_cancelled(error)
+                failed.append(f"{named([url])} {why(error)}")
+            else:
+                self._urls.sort(key=lambda each: each is not url)
+                return connection
+        raise BackendUnavailable(self.address, "cannot be reached: " + "; ".join(failed))
+
+    async def _connect(self, url: URL, purpose: str) -> AbstractConnection:
+        async with asyncio.timeout(self._patience):
+            return await aio_pika.connect(
+                url.update_query(heartbeat=str(self._heartbeat)),
+                client_properties={"connection_name": f"bg_di {self._application} {purpose}"},
+            )
+
+    async def declare(self, connection: AbstractConnection, queue: Queue) -> None:
+        """Make sure that a queue is there.
+
+        Raises:
+            BackendUnavailable: there is one of its name, and another kind. It names both.
+        """
+        # In a channel of its own, which the broker closes if it refuses.
+        channel = await connection.channel()
+        try:
+            await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+        except ChannelPreconditionFailed as error:
+            raise BackendUnavailable(
+                self.address,
+                f"has a queue {queue.name!r} that somebody else has declared: {', '.join(map(str, error.args))}. What "
+                f"is needed is {dict(queue.arguments)}: delete the queue when it is empty, or give the application "
+                "another name",
+            ) from error
+        else:
+            await channel.close()
+
+
+async def length(connection: AbstractConnection, queue: Queue) -> int:
+    """How many messages a queue has that nobody has in hand; none if there is no such queue."""
+    # In a channel of its own, which the broker closes if there is none.
+    channel = await connection.channel()
+    try:
+        # What `declare_queue` says is stale.
+        declared = await (await channel.get_underlay_channel()).queue_declare(queue.name, passive=True)
+    except ChannelNotFoundEntity:
+        return 0
+    await channel.close()
+    return declared.message_count or 0
+
+
+async def hang_up(connection: AbstractConnection, *, patience: float) -> None:
+    """Close a connection, and wait for that, but only so long."""
+    closing = asyncio.create_task(connection.close())
+    await asyncio.wait([closing], timeout=patience)

@@ -1,0 +1,120 @@
+"""What a consumer has in hand, and what it has ended.
+
+A connection that breaks gives back what is in hand, and the broker delivers it again, often to the same consumer: while
+the task still runs, or when its acknowledgement has got lost.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import ChannelInvalidStateError
+
+from bg_di.backend import Delivery
+from bg_di.backends.rabbitmq.parcel import Parcel
+
+# How many it remembers. Only what was unacknowledged when a connection broke comes twice.
+_REMEMBERED: Final = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A task in hand.
+
+    Attributes:
+        parcel: as it came first.
+        delivery: of it, as a worker gets it.
+        messages: all that stand for it, by their copies: what comes while it is in hand is settled with it.
+        successors: the copies that take its place. The broker may be quicker than its confirmation.
+        early: those of them that have come already.
+    """
+
+    parcel: Parcel
+    delivery: Delivery
+    messages: list[tuple[str, AbstractIncomingMessage]]
+    successors: set[str] = field(default_factory=set)
+    early: list[AbstractIncomingMessage] = field(default_factory=list)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the broker still waits to hear what becomes of it here."""
+        return any(_is_open(message) for _, message in self.messages)
+
+
+class InHand:
+    """The tasks of one consumer."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Held] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._tokens = count(1)
+
+    def take(self, parcel: Parcel, message: AbstractIncomingMessage) -> Held | None:
+        """Note a message.
+
+        Returns:
+            The task; None if that is in hand already: the message is settled with it, or comes after it.
+        """
+        held = self._held.get(parcel.task_id)
+        if held is not None:
+            if parcel.copy in held.successors:
+                held.early.append(message)
+            else:
+                held.messages.append((parcel.copy, message))
+            return None
+        held = Held(parcel, _delivery(parcel, next(self._tokens)), [(parcel.copy, message)])
+        self._held[parcel.task_id] = held
+        return held
+
+    def of(self, delivery: Delivery) -> Held | None:
+        """What a delivery is of; None if it has ended, or was lost."""
+        held = self._held.get(delivery.task_id)
+        return held if held is not None and held.delivery.token == delivery.token else None
+
+    def all(self) -> Sequence[Held]:
+        """Whatever is in hand."""
+        return list(self._held.values())
+
+    def lose(self, held: Held) -> None:
+        """It is somebody else's now, or comes again."""
+        self._held.pop(held.parcel.task_id, None)
+
+    def end(self, held: Held) -> Sequence[AbstractIncomingMessage]:
+        """It has ended, and is not to be run if it comes again.
+
+        Returns:
+            What is to be acknowledged.
+        """
+        self.lose(held)
+        self._ended.update((copy, None) for copy, _ in held.messages)
+        while len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
+        return [message for _, message in held.messages]
+
+    def has_ended(self, parcel: Parcel) -> bool:
+        """Whether this very message has been settled before."""
+        return parcel.copy in self._ended
+
+
+def _is_open(message: AbstractIncomingMessage) -> bool:
+    try:
+        return not message.channel.is_closed
+    except ChannelInvalidStateError:
+        return False
+
+
+def _delivery(parcel: Parcel, token: int) -> Delivery:
+    return Delivery(
+        task_id=parcel.task_id,
+        token=token,
+        name=parcel.name,
+        version=parcel.version,
+        body=parcel.body,
+        added_at=parcel.added_at,
+        due_at=parcel.due_at,
+        attempt=parcel.attempt,
+        delivery=parcel.deliveries + 1,
+    )

@@ -1,0 +1,105 @@
+"""Messages that a broker has confirmed."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import DeliveryError, PublishError
+
+from bg_di.backends.rabbitmq.dial import Dial, hang_up
+from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
+from bg_di.backends.rabbitmq.parcel import Parcel
+from bg_di.backends.rabbitmq.queues import Queue, Queues
+from bg_di.backends.rabbitmq.terms import Terms
+from bg_di.errors import BackendUnavailable, OutcomeUnknown
+
+_CLOSING: Final = 2.0
+# Seconds before a queue that has been deleted is declared anew: who listened to it is to hear of it first.
+_REST: Final = 1.0
+
+
+@dataclass(slots=True)
+class _Line:
+    """An open connection, and the names of the queues that are known to be there."""
+
+    connection: AbstractConnection
+    channel: AbstractChannel
+    declared: set[str] = field(default_factory=set)
+    not_before: float = 0.0
+
+
+class Publisher:
+    """Publishes for an application, on a connection that is opened when it is needed.
+
+    It is not the one on which tasks come: a broker short of memory stops reading from whoever publishes, and what has
+    ended is to be acknowledged all the same.
+    """
+
+    def __init__(self, dial: Dial, queues: Queues, terms: Terms) -> None:
+        self._dial = dial
+        self._queues = queues
+        self._timeout = terms.publish_timeout
+        self._opening = asyncio.Lock()
+        self._line: _Line | None = None
+
+    async def publish(self, queue: Queue, parcel: Parcel) -> None:
+        """Put a message into a queue; when it returns, the broker keeps it.
+
+        Raises:
+            OutcomeUnknown: it was sent, and the broker has not answered within `publish_timeout`, or the connection
+                broke before it could.
+            BackendUnavailable: the broker has refused it, or could not be reached.
+        """
+        line: _Line | None = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                line = await self._ready(queue)
+                await line.channel.default_exchange.publish(parcel.packed(), queue.name, mandatory=True)
+        except PublishError as error:
+            assert line is not None, "it has answered on one"
+            line.declared.clear()
+            line.not_before = asyncio.get_running_loop().time() + _REST
+            gone = f"has no queue {queue.name!r} any more: it is declared anew in a second"
+            raise BackendUnavailable(self._dial.address, gone) from error
+        except DeliveryError as error:
+            full = f"does not take more into the queue {queue.name!r}: it is full, or has no majority of its nodes"
+            raise BackendUnavailable(self._dial.address, full) from error
+        except BackendUnavailable:
+            raise
+        except FAILURES as error:
+            unless_cancelled(error)
+            raise self._failed(error, sent=line is not None) from error
+
+    async def close(self) -> None:
+        """Close what is open."""
+        line, self._line = self._line, None
+        if line is not None:
+            await hang_up(line.connection, patience=_CLOSING)
+
+    def _failed(self, error: BaseException, *, sent: bool) -> BackendUnavailable:
+        if not sent:
+            return BackendUnavailable(self._dial.address, why(error))
+        if isinstance(error, TimeoutError):
+            return OutcomeUnknown(self._dial.address, f"has not confirmed within {self._timeout:g} seconds")
+        return OutcomeUnknown(self._dial.address, f"was cut off before it confirmed: it {why(error)}")
+
+    async def _ready(self, queue: Queue) -> _Line:
+        """The connection, and a queue that is there, as are those to which its messages go on by themselves."""
+        async with self._opening:
+            line = await self._open()
+            for each in (self._queues.dead, self._queues.tasks, queue):
+                if each.name not in line.declared:
+                    await asyncio.sleep(max(0.0, line.not_before - asyncio.get_running_loop().time()))
+                    await self._dial.declare(line.connection, each)
+                    line.declared.add(each.name)
+            return line
+
+    async def _open(self) -> _Line:
+        if self._line is None or self._line.channel.is_closed:
+            await self.close()
+            connection = await self._dial.connect("publisher")
+            channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+            self._line = _Line(connection, channel)
+            await channel.initialize()
+        return self._line
