@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
 from bg_di import log
-from bg_di.backends.rabbitmq.dial import Dial, hang_up
+from bg_di.backends.rabbitmq.connection import Connection
+from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.failures import FAILURES, is_cancelled, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.backends.rabbitmq.terms import Terms
@@ -16,7 +17,8 @@ from bg_di.errors import BackendUnavailable
 
 # Seconds between two tries to be connected again.
 _PAUSE: Final = 0.25
-_CLOSING: Final = 2.0
+# Seconds for the broker to confirm that it sends no more.
+_CANCELLING: Final = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +29,7 @@ class _Line:
         gone: when none can come on it any more.
     """
 
-    connection: AbstractConnection
+    connection: Connection
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     queue: AbstractQueue | None = None
     tag: str = ""
@@ -69,20 +71,20 @@ class Subscription:
         self._keeping.cancel()
         await asyncio.wait([self._keeping])
         try:
-            async with asyncio.timeout(_CLOSING):
+            async with asyncio.timeout(_CANCELLING):
                 await cast(AbstractQueue, self._line.queue).cancel(self._line.tag)
         except FAILURES as error:  # then nothing comes anyway
             unless_cancelled(error)
 
     async def close(self) -> None:
         """Let go of the connection. What has not been acknowledged goes back."""
-        await hang_up(self._line.connection, patience=_CLOSING)
+        await self._line.connection.hang_up()
 
     async def _keep(self) -> None:
         while True:
             await self._line.gone.wait()
             log.connection_lost(self._dial.address)
-            await hang_up(self._line.connection, patience=_CLOSING)
+            await self._line.connection.hang_up()
             await self._insist()
             log.connection_back(self._dial.address)
 
@@ -106,7 +108,7 @@ class Subscription:
             async with asyncio.timeout(self._terms.publish_timeout):
                 await self._consume(line)
         except BaseException as error:
-            await hang_up(connection, patience=_CLOSING)
+            await connection.hang_up()
             if isinstance(error, FAILURES) and not is_cancelled(error):
                 raise BackendUnavailable(self._dial.address, why(error)) from error
             raise
