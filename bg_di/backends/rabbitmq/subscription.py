@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 
 from bg_di import log
 from bg_di.backends.rabbitmq.dial import Dial, hang_up
@@ -28,6 +28,7 @@ class _Line:
     """
 
     connection: AbstractConnection
+    channel: AbstractChannel
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     queue: AbstractQueue | None = None
     tag: str = ""
@@ -82,9 +83,28 @@ class Subscription:
         while True:
             await self._line.gone.wait()
             log.connection_lost(self._dial.address)
-            await hang_up(self._line.connection, patience=_CLOSING)
-            await self._insist()
+            if not await self._listened_anew():
+                await hang_up(self._line.connection, patience=_CLOSING)
+                await self._insist()
             log.connection_back(self._dial.address)
+
+    async def _listened_anew(self) -> bool:
+        """Whether only the queue was gone, and is back.
+
+        What had come from it is on no broker any more, so its channel is kept: it is still in hand, and nobody else's.
+        """
+        line = self._line
+        if line.channel.is_closed:
+            return False
+        line.gone.clear()
+        await asyncio.sleep(_PAUSE)
+        try:
+            async with asyncio.timeout(self._terms.publish_timeout):
+                await self._listen(line)
+        except (*FAILURES, BackendUnavailable) as error:
+            unless_cancelled(error)
+            return False
+        return True
 
     async def _insist(self) -> None:
         said = ""
@@ -101,10 +121,11 @@ class Subscription:
 
     async def _subscribe(self) -> _Line:
         connection = await self._dial.connect("worker")
-        line = _Line(connection)
+        line = _Line(connection, connection.channel(publisher_confirms=False))
         try:
             async with asyncio.timeout(self._terms.publish_timeout):
-                await self._consume(line)
+                await self._open(line)
+                await self._listen(line)
         except BaseException as error:
             await hang_up(connection, patience=_CLOSING)
             if isinstance(error, FAILURES) and not is_cancelled(error):
@@ -112,16 +133,17 @@ class Subscription:
             raise
         return line
 
-    async def _consume(self, line: _Line) -> None:
+    async def _open(self, line: _Line) -> None:
+        await line.channel.initialize()
+        await line.channel.set_qos(prefetch_count=self._terms.concurrency)
+        line.channel.close_callbacks.add(line.go)
+        # The broker says so when the queue is deleted.
+        (await line.channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(line.go)
+
+    async def _listen(self, line: _Line) -> None:
         for queue in (self._queues.dead, self._queues.tasks):
             await self._dial.declare(line.connection, queue)
-        channel = line.connection.channel(publisher_confirms=False)
-        await channel.initialize()
-        await channel.set_qos(prefetch_count=self._terms.concurrency)
-        channel.close_callbacks.add(line.go)
-        # The broker says so when the queue is deleted.
-        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(line.go)
-        line.queue = await channel.get_queue(self._queues.tasks.name, ensure=False)
+        line.queue = await line.channel.get_queue(self._queues.tasks.name, ensure=False)
         line.tag = await line.queue.consume(self._took)
 
     async def _took(self, message: AbstractIncomingMessage) -> None:
