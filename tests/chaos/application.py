@@ -1,8 +1,6 @@
 """The application that chaos is brought over: what its tasks do is on the disk before they go on."""
 
 import asyncio
-import os
-import signal
 from random import Random
 
 from ellar.app import App, AppFactory
@@ -60,8 +58,7 @@ def create(backend: Backend, death: Death, record: Record, *, seed: int) -> App:
         run = {"task_id": context.task_id, "attempt": context.attempt, "delivery": context.delivery}
         record.write("started", **run)
         if number % POISON == 0:
-            record.write("poison")
-            os.kill(os.getpid(), signal.SIGKILL)
+            death.comes("poison")
         await asyncio.sleep(seconds or random.random() * 0.05)  # the load: something to be killed in
         if number % FAILS_ONCE == 0 and context.attempt == 1:
             raise Once

@@ -57,8 +57,13 @@ class Death:
         if window != self._window:
             return
         self._countdown -= 1
-        if self._countdown <= 0 and not self._peace.exists():
-            self._record.write("window", window=window.name)
+        if self._countdown <= 0:
+            self.comes("window", window=window.name)
+
+    def comes(self, what: str, **details: str) -> None:
+        """Now, unless there is peace."""
+        if not self._peace.exists():
+            self._record.write(what, **details)
             os.kill(os.getpid(), signal.SIGKILL)
 
     def around(self, app: ASGIApp) -> ASGIApp:

@@ -72,11 +72,11 @@ class Host(Site):
                 death.passes(PASSED_ON)
             return confirmed
 
-        async def consuming(channel: Any, queue: str, callback: Any, **kwargs: Any) -> Any:
+        async def consuming(channel: Any, queue: str, consumer_callback: Any, **kwargs: Any) -> Any:
             async def delivered(message: DeliveredMessage) -> None:
                 headers = _headers(message.header)
                 record.write("delivered", task_id=headers["task_id"], copy=headers["copy"])
-                await callback(message)
+                await consumer_callback(message)
 
             return await consume(channel, queue, delivered, **kwargs)
 
