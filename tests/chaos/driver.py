@@ -30,6 +30,7 @@ class Chaos:
         self._ground = ground
         self._number = 0
         self._stops = 0
+        self._stopped: BaseProcess | None = None
         self._armed = True
         self._enough = asyncio.Event()
 
@@ -127,13 +128,15 @@ class Chaos:
         while self._stops < self._plan.times:
             await asyncio.sleep(self._random.uniform(0.1, 1))
             async with self._scene.trouble.passing():
-                process = self._signal(signal.SIGSTOP, "stopped")
+                self._stopped = process = self._signal(signal.SIGSTOP, "stopped")
                 await asyncio.sleep(self._ground.rest)
+                self._stopped = None
                 if process.pid is not None and _signalled(process.pid, signal.SIGCONT):
                     self._stops += 1
 
     def _signal(self, number: signal.Signals, what: str) -> BaseProcess:
-        process = self._random.choice(list(self._scene.processes.values()))
+        others = [process for process in self._scene.processes.values() if process is not self._stopped]
+        process = self._random.choice(others)
         if process.pid is not None:
             self._record.write(what, victim=process.pid)
             _signalled(process.pid, number)

@@ -42,12 +42,14 @@ class History:
         lines: all of it, by what happened.
         windows: how often a process died in each window.
         ends: how processes came to an end or were stopped, by process id.
+        delivered: when each task came to which process, where that is written down.
         started, ended: the runs of each task, in order.
     """
 
     lines: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))
     windows: Counter[str] = field(default_factory=Counter)
     ends: dict[int, list[Line]] = field(default_factory=lambda: defaultdict(list))
+    delivered: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))
     started: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
     ended: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
 
@@ -59,6 +61,8 @@ class History:
                 self.ends[line["pid"]].append({**line, "what": f"died: {line['window']}"})
             case "poison" | "killed" | "stopped":
                 self.ends[line["victim"] if "victim" in line else line["pid"]].append(line)
+            case "delivered":
+                self.delivered[line["task_id"]].append(line)
             case "started" | "ended":
                 run = Run(line["pid"], line["attempt"], line["delivery"], line["time"])
                 getattr(self, line["what"])[line["task_id"]].append(run)

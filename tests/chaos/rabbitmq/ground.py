@@ -107,7 +107,7 @@ async def _ways(ground: Ground, broker: Broker, net: Network) -> AsyncGenerator[
 
 
 def _hold(history: History, task_id: str, run: Run) -> Hold:
-    given = [line["time"] for line in _delivered(history, task_id) if line["pid"] == run.pid]
+    given = [line["time"] for line in history.delivered[task_id] if line["pid"] == run.pid]
     return Hold(run.pid, max((time for time in given if time <= run.time), default=run.time), run.time)
 
 
@@ -118,14 +118,10 @@ def _wrong_death(dead: Line, history: History) -> Iterator[str]:
         return
     if not (reason or "").startswith(_LIMIT):
         yield f"{task_id} is dead, and not by the limit of deliveries: {reason}"
-    for first, second in pairwise(_delivered(history, task_id)):
+    for first, second in pairwise(history.delivered[task_id]):
         if first["copy"] == second["copy"] and not cause(history, _held(first), _held(second)):
             yield f"{task_id} is dead, and without any cause for what comes after {first}"
 
 
 def _held(line: Line) -> Hold:
     return Hold(line["pid"], line["time"], line["time"])
-
-
-def _delivered(history: History, task_id: str) -> list[Line]:
-    return [line for line in history.lines["delivered"] if line["task_id"] == task_id]
