@@ -10,14 +10,14 @@ class Gate:
 
     def __init__(self) -> None:
         self._inside = 0
-        self._closed = 0
+        self._is_closed = False
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def passing(self) -> AsyncGenerator[None]:
         """Wait until it is open, and keep who closes it waiting."""
         async with self._changed:
-            await self._changed.wait_for(lambda: not self._closed)
+            await self._changed.wait_for(lambda: not self._is_closed)
             self._inside += 1
         try:
             yield
@@ -27,14 +27,15 @@ class Gate:
 
     @asynccontextmanager
     async def closed(self) -> AsyncGenerator[None]:
-        """Let nobody in, and begin when nobody is inside any more."""
-        self._closed += 1
+        """Let nobody in, and begin when nobody is inside any more. One at a time can have that."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._is_closed)
+            self._is_closed = True
+            await self._changed.wait_for(lambda: not self._inside)
         try:
-            async with self._changed:
-                await self._changed.wait_for(lambda: not self._inside)
             yield
         finally:
-            self._closed -= 1
+            self._is_closed = False
             await self._tell()
 
     async def _tell(self) -> None:

@@ -1,5 +1,6 @@
 """Chaos on RabbitMQ: processes, the broker, its queues and every way between them may fail."""
 
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,10 +10,10 @@ from typing import Any, ClassVar, Final
 from tests.backends.rabbitmq.server import Broker
 from tests.chaos.ground import Ground
 from tests.chaos.ports import free_port
-from tests.chaos.rabbitmq.causes import Hold, cause
+from tests.chaos.rabbitmq.causes import delivered_again, hold, run_again
 from tests.chaos.rabbitmq.network import Network, network
 from tests.chaos.rabbitmq.operator import KINDS, Operator
-from tests.chaos.rabbitmq.site import HEARTBEAT, MAX_DELIVERIES, PASSED_ON, UNCONFIRMED, Host
+from tests.chaos.rabbitmq.site import HEARTBEAT, PASSED_ON, UNCONFIRMED, Host
 from tests.chaos.rabbitmq.way import Way
 from tests.chaos.rabbitmq.wires import BROKER, Wires
 from tests.chaos.record import History, Line, Run
@@ -21,7 +22,7 @@ from tests.chaos.windows import UNACKNOWLEDGED, UNANSWERED, UNSTARTED
 
 # What the broker tells of its queues is not to be older.
 _ERLANG: Final = "-rabbit quorum_tick_interval 500"
-_LIMIT: Final = f"it was delivered {MAX_DELIVERIES} times"
+_LIMIT: Final = re.compile(r"it was delivered \d+ times, and no worker has ended it")
 
 
 class RabbitGround(Ground):
@@ -84,7 +85,7 @@ class RabbitGround(Ground):
         }
 
     def cause(self, history: History, task_id: str, run: Run, after: Run) -> str | None:
-        return cause(history, _hold(history, task_id, run), _hold(history, task_id, after))
+        return run_again(history, task_id, run, after)
 
     def _done(self, history: History) -> Counter[str]:
         return Counter(line["how"] for line in history.lines["disturbed"])
@@ -106,22 +107,13 @@ async def _ways(ground: Ground, broker: Broker, net: Network) -> AsyncGenerator[
         }
 
 
-def _hold(history: History, task_id: str, run: Run) -> Hold:
-    given = [line["time"] for line in history.delivered[task_id] if line["pid"] == run.pid]
-    return Hold(run.pid, max((time for time in given if time <= run.time), default=run.time), run.time)
-
-
 def _wrong_death(dead: Line, history: History) -> Iterator[str]:
     """A task may die of its own error, or of the limit, if there is a cause for each delivery that is known."""
     task_id, reason = dead["task_id"], dead["reason"]
     if task_id in history.tasks("hopeless"):
         return
-    if not (reason or "").startswith(_LIMIT):
+    if not _LIMIT.fullmatch(reason or ""):
         yield f"{task_id} is dead, and not by the limit of deliveries: {reason}"
     for first, second in pairwise(history.delivered[task_id]):
-        if first["copy"] == second["copy"] and not cause(history, _held(first), _held(second)):
+        if first["copy"] == second["copy"] and not delivered_again(history, hold(first), hold(second)):
             yield f"{task_id} is dead, and without any cause for what comes after {first}"
-
-
-def _held(line: Line) -> Hold:
-    return Hold(line["pid"], line["time"], line["time"])
