@@ -22,6 +22,7 @@ def run(site: Site, role: Role, window: Window | None, countdown: int, seed: int
     )
     logging.getLogger("ellar").disabled = True
     record = Record(site.folder / "record")
+    record.write("born", role=role.name)
     death = Death(record, window, countdown, peace=site.folder / "peace")
     site.watch(death, record)
     app = create(site.backend(role), death, record, seed=seed)

@@ -40,6 +40,7 @@ class History:
 
     Attributes:
         lines: all of it, by what happened.
+        roles: the names of what processes are for, by process id.
         windows: how often a process died in each window.
         ends: how processes came to an end or were stopped, by process id.
         delivered: when each task came to which process, where that is written down.
@@ -47,6 +48,7 @@ class History:
     """
 
     lines: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))
+    roles: dict[int, str] = field(default_factory=dict)
     windows: Counter[str] = field(default_factory=Counter)
     ends: dict[int, list[Line]] = field(default_factory=lambda: defaultdict(list))
     delivered: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))
@@ -56,6 +58,8 @@ class History:
     def add(self, line: Line) -> None:
         self.lines[line["what"]].append(line)
         match line["what"]:
+            case "born":
+                self.roles[line["pid"]] = line["role"]
             case "window":
                 self.windows[line["window"]] += 1
                 self.ends[line["pid"]].append({**line, "what": f"died: {line['window']}"})

@@ -66,20 +66,20 @@ def _held(history: History, task_id: str, run: Run) -> Hold:
 
 def _done(history: History, first: Hold, second: Hold) -> str | None:
     """What was done to the first one's connections, before the second one had it."""
-    for done in reversed(history.lines["disturbed"]):
-        if first.pid in done["victims"] and first.since - _LONG_AGO <= done["time"] <= second.time:
-            return f"connection {done['how']}"
-    return None
+    done = _disturbances(history, first.pid, first.since - _LONG_AGO, second.time)
+    return f"connection {max(done)[1]}" if done else None
 
 
 def _done_before(history: History, lost: Line) -> str:
-    done = [
+    begin, end = lost["time"] - _LONG_AGO, lost["time"]
+    stops = [(line["time"], line["what"]) for line in history.ends[lost["pid"]] if begin <= line["time"] <= end]
+    done = [*_disturbances(history, lost["pid"], begin, end), *stops]
+    return max(done)[1] if done else "by itself"
+
+
+def _disturbances(history: History, pid: int, begin: float, end: float) -> list[tuple[float, str]]:
+    return [
         (line["time"], line["how"])
         for line in history.lines["disturbed"]
-        if lost["pid"] in line["victims"] and lost["time"] - _LONG_AGO <= line["time"] <= lost["time"]
-    ] + [
-        (line["time"], line["what"])
-        for line in history.ends[lost["pid"]]
-        if lost["time"] - _LONG_AGO <= line["time"] <= lost["time"]
+        if history.roles[pid] in line["roles"] and begin <= line["time"] <= end
     ]
-    return max(done)[1] if done else "by itself"

@@ -20,7 +20,7 @@ KINDS: Final = ("broker killed", "memory alarm", "queue deleted", "dead-letter q
 _QUEUES: Final = Queues(NAME)
 
 # A queue has no leader for good, if its broker is killed while it is being declared.
-_PAUSE: Final = 4.0
+_PAUSE: Final = 2.0
 _ALARM: Final = 3.0
 # In hand while the queue is deleted.
 _IN_HAND: Final = 8

@@ -1,7 +1,8 @@
 """What goes wrong on the way between the processes and the broker."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from tests.chaos.rabbitmq.frames import PHASES, Phase
@@ -30,6 +31,7 @@ class Wires:
         self._random = scene.random
         self._network = net
         self._ways = ways
+        self._met: Counter[Phase] = Counter()
 
     @property
     def kinds(self) -> Iterator[str]:
@@ -48,19 +50,21 @@ class Wires:
             yield self._often("unplugged", self._unplug)
             yield self._often("broker unplugged", self._unplug_broker)
 
-    async def calm(self) -> None:
-        for way in self._ways.values():
-            way.slowest = 0
-            way.flow()
-
     async def _cuts(self) -> None:
         while True:
             await asyncio.sleep(self._random.uniform(0.2, 1.5))
             async with self._scene.trouble.passing():
-                await self._cut(self._role(), self._random.choice(PHASES))
+                await self._cut(self._phase())
 
-    async def _cut(self, role: Role, phase: Phase) -> None:
+    def _phase(self) -> Phase:
+        """One that has been met less often, more likely."""
+        [phase] = self._random.choices(PHASES, [1 / (1 + self._met[phase]) for phase in PHASES])
+        return phase
+
+    async def _cut(self, phase: Phase) -> None:
+        role = self._role(serves=phase == "publishing", embedded=phase in {"consuming", "acknowledging"})
         if await self._ways[role].cut_while(phase, patience=_PATIENCE):
+            self._met[phase] += 1
             self._note(_cut(phase), role)
 
     async def _often(self, kind: str, disturb: Any) -> None:
@@ -105,17 +109,18 @@ class Wires:
         finally:
             self._network.connect(name, is_connected=True)
 
-    def _role(self) -> Role:
-        return self._random.choice(list(self._ways))
+    def _role(self, *, serves: bool = False, embedded: bool = False) -> Role:
+        """Anyone's, or of those that do so."""
+        fit = [role for role in self._ways if (role.port or not serves) and (role.embedded or not embedded)]
+        return self._random.choice(fit)
 
     def _note(self, kind: str, *roles: Role) -> None:
         note(self._scene, kind, roles)
 
 
-def note(scene: Scene, kind: str, roles: Sequence[Role]) -> None:
-    """Write down what is done, and to which processes."""
-    victims = [process.pid for role, process in scene.processes.items() if role in roles]
-    scene.record.write("disturbed", how=kind, victims=victims)
+def note(scene: Scene, kind: str, roles: Iterable[Role]) -> None:
+    """Write down what is done, and whose way or whose broker it is done to."""
+    scene.record.write("disturbed", how=kind, roles=[role.name for role in roles])
 
 
 def _cut(phase: Phase) -> str:
