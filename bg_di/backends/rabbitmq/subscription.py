@@ -1,7 +1,7 @@
 """The messages of a queue, over every cut of the connection."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 
 from bg_di import log
 from bg_di.backends.rabbitmq.dial import Dial, hang_up
-from bg_di.backends.rabbitmq.failures import FAILURES, is_cancelled, unless_cancelled, why
+from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.backends.rabbitmq.terms import Terms
 from bg_di.errors import BackendUnavailable
@@ -83,35 +83,15 @@ class Subscription:
         while True:
             await self._line.gone.wait()
             log.connection_lost(self._dial.address)
-            if not await self._listened_anew():
-                await hang_up(self._line.connection, patience=_CLOSING)
-                await self._insist()
+            await self._insist()
             log.connection_back(self._dial.address)
-
-    async def _listened_anew(self) -> bool:
-        """Whether only the queue was gone, and is back.
-
-        What had come from it is on no broker any more, so its channel is kept: it is still in hand, and nobody else's.
-        """
-        line = self._line
-        if line.channel.is_closed:
-            return False
-        line.gone.clear()
-        await asyncio.sleep(_PAUSE)
-        try:
-            async with asyncio.timeout(self._terms.publish_timeout):
-                await self._listen(line)
-        except (*FAILURES, BackendUnavailable) as error:
-            unless_cancelled(error)
-            return False
-        return True
 
     async def _insist(self) -> None:
         said = ""
         while True:
             await asyncio.sleep(_PAUSE)
             try:
-                self._line = await self._subscribe()
+                self._line = await self._again()
             except BackendUnavailable as error:
                 if str(error) != said:
                     log.connection_fails(error)
@@ -119,32 +99,63 @@ class Subscription:
             else:
                 return
 
+    async def _again(self) -> _Line:
+        """A connection on which messages come: the old one, if only the queue was deleted.
+
+        What had come from it is on no broker any more, and is nobody else's: while its channel is kept it is in hand.
+        """
+        line = self._line
+        if line.channel.is_closed:
+            await hang_up(line.connection, patience=_CLOSING)
+            return await self._subscribe()
+        line.gone.clear()
+        # A broker that several ask for a queue which it is still deleting may close their connections.
+        connection = await self._dial.connect("declarer")
+        try:
+            await self._in_time(self._declare(connection))
+        finally:
+            await hang_up(connection, patience=_CLOSING)
+        try:
+            await self._in_time(self._listen(line))
+        except BackendUnavailable:  # the broker may have heard it: once more would be twice
+            await hang_up(line.connection, patience=_CLOSING)
+            raise
+        return line
+
     async def _subscribe(self) -> _Line:
         connection = await self._dial.connect("worker")
         line = _Line(connection, connection.channel(publisher_confirms=False))
         try:
-            async with asyncio.timeout(self._terms.publish_timeout):
-                await self._open(line)
-                await self._listen(line)
-        except BaseException as error:
+            await self._in_time(self._begin(line))
+        except BaseException:
             await hang_up(connection, patience=_CLOSING)
-            if isinstance(error, FAILURES) and not is_cancelled(error):
-                raise BackendUnavailable(self._dial.address, why(error)) from error
             raise
         return line
 
-    async def _open(self, line: _Line) -> None:
+    async def _begin(self, line: _Line) -> None:
+        await self._declare(line.connection)
         await line.channel.initialize()
         await line.channel.set_qos(prefetch_count=self._terms.concurrency)
         line.channel.close_callbacks.add(line.go)
         # The broker says so when the queue is deleted.
         (await line.channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(line.go)
+        await self._listen(line)
+
+    async def _declare(self, connection: AbstractConnection) -> None:
+        for queue in (self._queues.dead, self._queues.tasks):
+            await self._dial.declare(connection, queue)
 
     async def _listen(self, line: _Line) -> None:
-        for queue in (self._queues.dead, self._queues.tasks):
-            await self._dial.declare(line.connection, queue)
         line.queue = await line.channel.get_queue(self._queues.tasks.name, ensure=False)
         line.tag = await line.queue.consume(self._took)
+
+    async def _in_time(self, work: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(self._terms.publish_timeout):
+                await work
+        except FAILURES as error:
+            unless_cancelled(error)
+            raise BackendUnavailable(self._dial.address, why(error)) from error
 
     async def _took(self, message: AbstractIncomingMessage) -> None:
         self._take(message)

@@ -192,6 +192,19 @@ async def test_what_is_in_hand_survives_the_queue_that_it_came_from(broker: Brok
         assert engine.counts().dead == 1
 
 
+async def test_a_queue_that_is_deleted_is_listened_to_on_another_connection_if_need_be(
+    broker: Broker, application: str, log: Log
+) -> None:
+    """If the one that there was swallows everything just then."""
+    async with behind_a_proxy(broker, application, log, publish_timeout=0.5) as way, raw(broker.url) as channel:
+        await channel.queue_delete(Queues(application).tasks.name)
+        await until(lambda: any("is lost" in line for line in log.messages))
+        way.proxy.stall()
+        await until(lambda: any(line.endswith("is back") for line in log.messages))
+        await accepts(way.direct, given := message())
+        assert await finished(way.consumer, 1) == {given.task_id}
+
+
 async def test_a_queue_that_comes_back_as_another_kind_is_named(broker: Broker, application: str, log: Log) -> None:
     """Until it is ours again."""
     async with (
