@@ -215,8 +215,8 @@ def lease_lost(name: str, task_id: str) -> None:
     )
 
 
-def connection_lost(engine: str) -> None:
-    logger.error("the connection of a worker to %s is lost; it tries to be back until it is", engine)
+def connection_lost(engine: str, why: str) -> None:
+    logger.error("the connection of a worker to %s is lost: %s; it tries to be back until it is", engine, why)
 
 
 def connection_fails(error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""``python -m tests.chaos``: the whole of it; ``--help`` says what can be changed."""
+"""``python -m tests.chaos sqlite|rabbitmq``: the whole of it; ``--help`` says what can be changed."""
 
 import argparse
 import asyncio
@@ -7,22 +7,33 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.driver import Chaos, Plan
+from tests.chaos.driver import Chaos
+from tests.chaos.ground import Ground
+from tests.chaos.rabbitmq.ground import RabbitGround
+from tests.chaos.scene import Plan, Scene
+from tests.chaos.sqlite import SqliteGround
 from tests.chaos.verdict import judge
+
+GROUNDS: dict[str, type[Ground]] = {"sqlite": SqliteGround, "rabbitmq": RabbitGround}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("ground", choices=GROUNDS)
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--deaths", type=int, default=50, help="in each window")
-    parser.add_argument("--stops", type=int, default=10, help="of a process for longer than its lease")
+    parser.add_argument("--times", type=int, default=10, help="of everything else that goes wrong")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
-    plan = Plan(**vars(parser.parse_args()))
-    print(plan, flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        chaos = Chaos(Path(folder), plan)
-        asyncio.run(chaos.run())
-        verdict = judge(Path(folder), plan, chaos.answers)
+    parser.add_argument("--folder", type=Path, help="which keeps the record and the logs")
+    options = vars(parser.parse_args())
+    kind, folder = GROUNDS[options.pop("ground")], options.pop("folder")
+    plan = Plan(**options)
+    print(kind.__name__, plan, flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        scene = Scene(folder or Path(temporary), plan)
+        ground = kind(scene)
+        asyncio.run(Chaos(scene, ground).run())
+        verdict = judge(scene, ground)
     for what, told in verdict.told.items():
         print(f"{what}: {told}")
     for wrong in verdict.wrong:

@@ -2,42 +2,32 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp, Message
 
 from bg_di.edge.lifespan import WORKERS_ONLY
 from tests.chaos.application import create
+from tests.chaos.ground import Site
 from tests.chaos.record import Record
+from tests.chaos.scene import Role
 from tests.chaos.windows import Death, Window
 
 
-@dataclass(frozen=True, kw_only=True)
-class Role:
-    """What a process is for.
-
-    Attributes:
-        port: where it serves; None: it only works.
-        embedded: whether it works, too.
-    """
-
-    name: str
-    port: int | None
-    embedded: bool = False
-
-
-def run(folder: Path, role: Role, window: Window | None, countdown: int, seed: int) -> None:
+def run(site: Site, role: Role, window: Window | None, countdown: int, seed: int) -> None:
     """The whole life of a process."""
-    logging.basicConfig(filename=folder / f"{role.name}.log", level="INFO")
+    site.enter(role)
+    logging.basicConfig(
+        filename=site.folder / f"{role.name}.log", level="INFO", format="%(asctime)s %(process)s %(message)s"
+    )
     logging.getLogger("ellar").disabled = True
-    record = Record(folder / "record")
-    death = Death(record, window, countdown)
-    death.watch_sqlite()
-    app = create(folder, death, record, embedded=role.embedded, seed=seed)
+    record = Record(site.folder / "record")
+    record.write("born", role=role.name)
+    death = Death(record, window, countdown, peace=site.folder / "peace")
+    site.watch(death, record)
+    app = create(site.backend(role), death, record, seed=seed)
     if role.port is not None:
-        uvicorn.run(death.around(app), port=role.port, log_config=None, access_log=False)
+        uvicorn.run(death.around(app), host=role.host, port=role.port, log_config=None, access_log=False)
     else:
         asyncio.run(_work(app))
 

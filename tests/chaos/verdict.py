@@ -1,19 +1,13 @@
 """What has come of it all: whether each accepted task has been run, and why any was run twice."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 
-from bg_di.backend import Entry
-from bg_di.backends.sqlite import SqliteBackend
-from tests.chaos.application import MAX_DELIVERIES
-from tests.chaos.driver import Answers, Plan
-from tests.chaos.record import History, Run, read
-from tests.chaos.windows import WINDOWS
-
-_LOST_DELIVERY = re.compile(r"delivery \d+ was lost: its owner (\w+) (died|let its lease expire)")
+from tests.chaos.ground import Ground
+from tests.chaos.record import History, Run
+from tests.chaos.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -29,62 +23,47 @@ class Verdict:
     told: dict[str, object]
 
 
-def judge(folder: Path, plan: Plan, answers: Answers) -> Verdict:
-    """Compare what clients were told, what tasks wrote down and what is on the file."""
-    history, entries = read(folder / "record"), _entries(folder)
-    doubles = Counter(_doubles(history))
-    states = Counter(entry.state for entry in entries.values())
+def judge(scene: Scene, ground: Ground) -> Verdict:
+    """Compare what clients were told, what tasks wrote down and what is left on the engine."""
+    history, answers = scene.reader.history(), scene.answers
+    started, refused, unknown = set(history.started), history.tasks("refused"), history.tasks("unknown")
+    doubles = Counter(_doubles(history, ground))
     wrong = [
-        *(f"nobody died {window}" for window in WINDOWS if history.windows[window] < plan.deaths),
-        *(f"{task_id} was answered with success and is not there" for task_id in answers.accepted - entries.keys()),
-        *(each for entry in entries.values() for each in _wrong_end(entry, history)),
+        *(f"nobody died: {each.name}" for each in ground.windows if history.windows[each.name] < scene.plan.deaths),
+        *(f"{task_id} was refused and ran" for task_id in refused & started),
+        *ground.wrong(history),
         *(cause for cause in doubles if cause.startswith("without")),
     ]
     told = {
         "accepted": len(answers.accepted),
-        "on the file": dict(states),
+        **ground.told(history),
         "other answers": dict(answers.others),
+        "refused": len(refused),
+        "unknown": {"ran": len(unknown & started), "did not": len(unknown - started)},
+        "ran without any answer": len(started - answers.accepted - unknown - refused),
         "deaths": dict(history.windows),
-        "killed, stopped or poisoned": Counter(end for ends in history.ends.values() for end in ends if ":" not in end),
+        "killed, stopped or poisoned": dict(
+            Counter(end["what"] for ends in history.ends.values() for end in ends if ":" not in end["what"])
+        ),
         "run twice, by cause": dict(doubles),
         "completed twice": sum(len(runs) > 1 for runs in history.ended.values()),
     }
     return Verdict(wrong, told)
 
 
-def _entries(folder: Path) -> dict[str, Entry]:
-    engine = SqliteBackend(folder / "tasks.db").open("chaos")
-    try:
-        return {entry.task_id: entry for entry in engine.entries(limit=10**9)}
-    finally:
-        engine.abandon()
-
-
-def _wrong_end(entry: Entry, history: History) -> Iterator[str]:
-    if entry.state == "succeeded":
-        if not history.ended[entry.task_id]:
-            yield f"{entry.task_id} has succeeded, and has not run to its end"
-    elif entry.state == "dead":
-        owners = [owner for owner, _ in _LOST_DELIVERY.findall(entry.reason or "")]
-        if len(owners) != MAX_DELIVERIES:
-            yield f"{entry.task_id} is dead, and not by the limit of deliveries: {entry.reason}"
-        for owner in owners:
-            if not history.ends[history.owners[owner]]:
-                yield f"{entry.task_id} is dead, and {owner} was neither killed nor stopped"
-    else:
-        yield f"{entry.task_id} is {entry.state} in the end"
-
-
-def _doubles(history: History) -> Iterator[str]:
+def _doubles(history: History, ground: Ground) -> Iterator[str]:
     """Why each attempt that was started again had to be."""
     for task_id, runs in history.started.items():
-        for run in _repeated(runs):
-            ends = history.ends[run.pid]
+        for run, after in _repeated(runs):
+            cause = ground.cause(history, task_id, run, after)
             had_ended = "ended" if run in history.ended[task_id] else "not ended"
-            yield f"{had_ended}, process {ends[0]}" if ends else f"without any cause: {task_id}, {run}"
+            yield f"{had_ended}, {cause}" if cause else f"without any cause: {task_id}, {run}"
 
 
-def _repeated(runs: list[Run]) -> Iterator[Run]:
-    """Each but the last of every attempt."""
-    last = {run.attempt: run for run in runs}
-    yield from (run for run in runs if run is not last[run.attempt])
+def _repeated(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
+    """Each start of an attempt that was not the last one of it, and the next one."""
+    by_attempt: dict[int, list[Run]] = {}
+    for run in runs:
+        by_attempt.setdefault(run.attempt, []).append(run)
+    for same in by_attempt.values():
+        yield from pairwise(same)

@@ -1,37 +1,40 @@
 """The narrow windows in which a process may die, and the death that waits in one of them.
 
-Nothing of bg_di is changed for it: a connection of SQLite that looks at each statement, an observer of tasks and an
-ASGI frame around the application see the moments.
+Nothing of bg_di is changed for it. These three are seen around every engine, by an observer of tasks and an ASGI frame
+around the application; what watches an engine's own ones is with its ground.
 """
 
 import os
 import signal
-import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, Final, Literal, get_args
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bg_di import TaskObserver, TaskRecord
-from bg_di.backends.sqlite import statements
 from tests.chaos.record import Record
 
-Window = Literal[
-    "inserted but uncommitted",
-    "committed but unanswered",
-    "claimed but unstarted",
-    "ended but unacknowledged",
-    "during takeover",
-]
-WINDOWS: Final[tuple[Window, ...]] = get_args(Window)
 
-# What opens a window, until it is committed.
-_CHANGES: Final[dict[str, Window]] = {
-    statements.ACCEPT: "inserted but uncommitted",
-    statements.TAKE_BACK: "during takeover",
-}
+@dataclass(frozen=True)
+class Window:
+    """A moment that a process passes again and again.
+
+    Attributes:
+        of: who passes it: those that answer, or those that work.
+        rarity: a process dies there at the latest when it passes it for the so manieth time.
+    """
+
+    name: str
+    of: Literal["answers", "work"]
+    rarity: int = 20
+
+
+UNANSWERED: Final = Window("accepted but unanswered", "answers")
+UNSTARTED: Final = Window("delivered but unstarted", "work")
+UNACKNOWLEDGED: Final = Window("ended but unacknowledged", "work")
 
 
 class Death:
@@ -41,44 +44,27 @@ class Death:
         record: is told first.
         window: where it waits; None: nowhere.
         countdown: which time it is.
+        peace: as long as this file is there, nobody dies.
     """
 
-    def __init__(self, record: Record, window: Window | None, countdown: int) -> None:
+    def __init__(self, record: Record, window: Window | None, countdown: int, peace: Path) -> None:
         self._record = record
         self._window = window
         self._countdown = countdown
+        self._peace = peace
 
     def passes(self, window: Window) -> None:
         if window != self._window:
             return
         self._countdown -= 1
         if self._countdown <= 0:
-            self._record.write("window", window=window)
+            self.comes("window", window=window.name)
+
+    def comes(self, what: str, **details: str) -> None:
+        """Now, unless there is peace."""
+        if not self._peace.exists():
+            self._record.write(what, **details)
             os.kill(os.getpid(), signal.SIGKILL)
-
-    def watch_sqlite(self) -> None:
-        """Look at each statement of every connection of this process."""
-        death, record = self, self._record
-
-        class Watched(sqlite3.Connection):
-            _owner: str | None = None
-            _window: Window | None = None
-            _changes = 0
-
-            def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-                if sql.startswith("BEGIN"):
-                    self._window = None
-                elif sql in _CHANGES:
-                    self._window, self._changes = _CHANGES[sql], self.total_changes
-                elif sql == "COMMIT" and self._window is not None and self.total_changes > self._changes:
-                    death.passes(self._window)
-                elif sql == statements.CLAIM and parameters["owner"] != self._owner:
-                    self._owner = parameters["owner"]
-                    record.write("owner", owner=self._owner)
-                return super().execute(sql, parameters)
-
-        patched: Any = sqlite3
-        patched.connect = partial(sqlite3.connect, factory=Watched)
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """An application that may die when its response is ready to leave."""
@@ -86,7 +72,7 @@ class Death:
         async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
             async def sending(message: Message) -> None:
                 if message["type"] == "http.response.start" and message["status"] == 200:
-                    self.passes("committed but unanswered")
+                    self.passes(UNANSWERED)
                 await send(message)
 
             await app(scope, receive, sending)
@@ -102,6 +88,6 @@ class DyingObserver(TaskObserver):
 
     @contextmanager
     def task(self, record: TaskRecord) -> Generator[None]:
-        self._death.passes("claimed but unstarted")
+        self._death.passes(UNSTARTED)
         yield
-        self._death.passes("ended but unacknowledged")
+        self._death.passes(UNACKNOWLEDGED)

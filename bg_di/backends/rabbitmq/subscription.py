@@ -1,16 +1,16 @@
 """The messages of a queue, over every cut of the connection."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from bg_di import log
 from bg_di.backends.rabbitmq.connection import Connection
 from bg_di.backends.rabbitmq.dial import Dial
-from bg_di.backends.rabbitmq.failures import FAILURES, is_cancelled, unless_cancelled, why
+from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.backends.rabbitmq.terms import Terms
 from bg_di.errors import BackendUnavailable
@@ -27,15 +27,19 @@ class _Line:
 
     Attributes:
         gone: when none can come on it any more.
+        cause: of that, where there is an error.
     """
 
     connection: Connection
+    channel: AbstractChannel
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     queue: AbstractQueue | None = None
     tag: str = ""
+    cause: BaseException | None = None
 
-    def go(self, *_: object) -> None:
+    def go(self, *told: object) -> None:
         """Called by the client, with what it knows."""
+        self.cause = next((each for each in told if isinstance(each, BaseException)), None)
         self.gone.set()
 
 
@@ -83,8 +87,7 @@ class Subscription:
     async def _keep(self) -> None:
         while True:
             await self._line.gone.wait()
-            log.connection_lost(self._dial.address)
-            await self._line.connection.hang_up()
+            log.connection_lost(self._dial.address, _told(self._line.cause))
             await self._insist()
             log.connection_back(self._dial.address)
 
@@ -93,7 +96,7 @@ class Subscription:
         while True:
             await asyncio.sleep(_PAUSE)
             try:
-                self._line = await self._subscribe()
+                self._line = await self._again()
             except BackendUnavailable as error:
                 if str(error) != said:
                     log.connection_fails(error)
@@ -101,30 +104,65 @@ class Subscription:
             else:
                 return
 
-    async def _subscribe(self) -> _Line:
-        connection = await self._dial.connect("worker")
-        line = _Line(connection)
+    async def _again(self) -> _Line:
+        """A connection on which messages come: the old one, if only the queue was deleted.
+
+        What had come from it is on no broker any more, and is nobody else's: while its channel is kept it is in hand.
+        """
+        line = self._line
+        if line.channel.is_closed:
+            await line.connection.hang_up()
+            return await self._subscribe()
+        line.gone.clear()
+        # A broker that several ask for a queue which it is still deleting may close their connections.
+        async with self._dial.errand("declarer") as connection:
+            await self._in_time(self._declare(connection))
         try:
-            async with asyncio.timeout(self._terms.publish_timeout):
-                await self._consume(line)
-        except BaseException as error:
-            await connection.hang_up()
-            if isinstance(error, FAILURES) and not is_cancelled(error):
-                raise BackendUnavailable(self._dial.address, why(error)) from error
+            await self._in_time(self._listen(line))
+        except BackendUnavailable:  # the broker may have heard it: once more would be twice
+            await line.connection.hang_up()
             raise
         return line
 
-    async def _consume(self, line: _Line) -> None:
-        for queue in (self._queues.dead, self._queues.tasks):
-            await self._dial.declare(line.connection, queue)
-        channel = line.connection.channel(publisher_confirms=False)
-        await channel.initialize()
-        await channel.set_qos(prefetch_count=self._terms.concurrency)
-        channel.close_callbacks.add(line.go)
+    async def _subscribe(self) -> _Line:
+        connection = await self._dial.connect("worker")
+        line = _Line(connection, connection.channel(publisher_confirms=False))
+        try:
+            await self._in_time(self._begin(line))
+        except BaseException:
+            await connection.hang_up()
+            raise
+        return line
+
+    async def _begin(self, line: _Line) -> None:
+        await self._declare(line.connection)
+        await line.channel.initialize()
+        await line.channel.set_qos(prefetch_count=self._terms.concurrency)
+        line.channel.close_callbacks.add(line.go)
         # The broker says so when the queue is deleted.
-        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(line.go)
-        line.queue = await channel.get_queue(self._queues.tasks.name, ensure=False)
+        (await line.channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(line.go)
+        await self._listen(line)
+
+    async def _declare(self, connection: Connection) -> None:
+        for queue in (self._queues.dead, self._queues.tasks):
+            await self._dial.declare(connection, queue)
+
+    async def _listen(self, line: _Line) -> None:
+        line.queue = await line.channel.get_queue(self._queues.tasks.name, ensure=False)
         line.tag = await line.queue.consume(self._took)
+
+    async def _in_time(self, work: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(self._terms.publish_timeout):
+                await work
+        except FAILURES as error:
+            unless_cancelled(error)
+            raise BackendUnavailable(self._dial.address, why(error)) from error
 
     async def _took(self, message: AbstractIncomingMessage) -> None:
         self._take(message)
+
+
+def _told(cause: BaseException | None) -> str:
+    """Why no messages come any more. A broker that takes back what has run for too long says so there."""
+    return "the queue was deleted" if cause is None else f"it {why(cause)}"

@@ -43,7 +43,8 @@ class Proxy:
     """Passes bytes on, as long as the block.
 
     Args:
-        to: the port that it leads to.
+        to, host: the port that it leads to, and where that is.
+        at: the address where it listens.
 
     Attributes:
         port: where it listens.
@@ -52,8 +53,10 @@ class Proxy:
         swallows: whether new ones are stalled.
     """
 
-    def __init__(self, to: int) -> None:
+    def __init__(self, to: int, *, host: str = HOST, at: str = HOST) -> None:
         self._to = to
+        self._host = host
+        self._at = at
         self._pumps: set[asyncio.Task[None]] = set()
         self.links: list[Link] = []
         self.refuses = False
@@ -61,10 +64,10 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        return url(self.port)
+        return url(self.port, host=self._at)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, HOST, 0)
+        self._server = await asyncio.start_server(self._connected, self._at, 0)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -92,12 +95,16 @@ class Proxy:
         for link in self.links:
             link.flow()
 
+    async def passed(self, link: Link, some: bytes, *, forth: bool) -> bytes:
+        """What goes on of what has come: all of it, unless somebody has other plans."""
+        return some
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refuses:
             writer.transport.abort()
             return
         try:
-            there, back = await asyncio.open_connection(HOST, self._to)
+            there, back = await asyncio.open_connection(self._host, self._to)
         except OSError:
             writer.transport.abort()
             return
@@ -105,16 +112,18 @@ class Proxy:
         self.links.append(link)
         if self.swallows:
             link.stall()
-        for source, target, gate in ((reader, back, link.forth), (there, writer, link.back)):
-            pump = asyncio.create_task(_pump(source, target, gate))
+        for source, target, forth in ((reader, back, True), (there, writer, False)):
+            pump = asyncio.create_task(self._pump(link, source, target, forth=forth))
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
-
-async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, gate: asyncio.Event) -> None:
-    with suppress(OSError, RuntimeError):  # what uvloop raises where it has been cut
-        while some := await source.read(65536):
-            await gate.wait()
-            target.write(some)
-            await target.drain()
-    target.close()
+    async def _pump(
+        self, link: Link, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, forth: bool
+    ) -> None:
+        gate = link.forth if forth else link.back
+        with suppress(OSError, RuntimeError):  # what uvloop raises where it has been cut
+            while some := await source.read(65536):
+                await gate.wait()
+                target.write(await self.passed(link, some, forth=forth))
+                await target.drain()
+        target.close()

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
@@ -30,40 +30,46 @@ _ERLANG: Final = "-kernel inet_dist_use_interface {127,0,0,1} -rabbit dead_lette
 class Broker:
     """A node of its own, which runs as long as the block.
 
+    Args:
+        within: what its commands begin with, if it is to run elsewhere than this process.
+        erlang: what it is told besides.
+
     Attributes:
-        port: where it listens, also after a restart.
+        address, port: where it listens, also after a restart.
         folder: everything that it writes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, address: str = HOST, within: Sequence[str] = (), erlang: str = "") -> None:
+        self.address = address
+        self._within = within
         self.folder = Path(mkdtemp(prefix="rabbitmq-"))
         # Erlang's names have to be found by their host's.
         self._name = f"node{secrets.token_hex(4)}@localhost"
         with ExitStack() as held:
             self.port, distribution, self._names_port = (_free_port(held) for _ in range(3))
         (self.folder / "plugins").write_text("[].")
-        (self.folder / "rabbitmq.conf").write_text(_CONFIGURATION.format(host=HOST, port=self.port))
+        (self.folder / "rabbitmq.conf").write_text(_CONFIGURATION.format(host=address, port=self.port))
         self._environment = os.environ | {
             "HOME": str(self.folder),
             "ERL_EPMD_ADDRESS": HOST,
             "ERL_EPMD_PORT": str(self._names_port),
             "RABBITMQ_NODENAME": self._name,
-            "RABBITMQ_NODE_IP_ADDRESS": HOST,
+            "RABBITMQ_NODE_IP_ADDRESS": address,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(distribution),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_ERLANG} {erlang}",
         }
 
     @property
     def url(self) -> str:
-        return url(self.port)
+        return url(self.port, host=self.address)
 
     def __enter__(self) -> Self:
-        command = [shutil.which("epmd") or "epmd", "-port", str(self._names_port), "-address", HOST]
+        command = [*self._within, shutil.which("epmd") or "epmd", "-port", str(self._names_port), "-address", HOST]
         self._names = subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL)
         try:
             self.start()
@@ -84,7 +90,7 @@ class Broker:
         """Start it, and wait until it can be used."""
         with (self.folder / "output").open("a") as output:
             self._process = subprocess.Popen(
-                [_tool("rabbitmq-server")],
+                [*self._within, _tool("rabbitmq-server")],
                 env=self._environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -107,7 +113,7 @@ class Broker:
     def control(self, *arguments: str) -> str:
         """Say something to its command line; return what that prints."""
         told = subprocess.run(
-            [_tool("rabbitmqctl"), "--quiet", "--node", self._name, *arguments],
+            [*self._within, _tool("rabbitmqctl"), "--quiet", "--node", self._name, *arguments],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -146,13 +152,13 @@ class Broker:
                 time.sleep(0.02)
 
     def _listens(self) -> bool:
-        with suppress(OSError), socket.create_connection((HOST, self.port), timeout=1):
+        with suppress(OSError), socket.create_connection((self.address, self.port), timeout=1):
             return True
         return False
 
 
-def url(port: int, user: str = USER, password: str = PASSWORD) -> str:
-    return f"amqp://{user}:{password}@{HOST}:{port}/"
+def url(port: int, user: str = USER, password: str = PASSWORD, *, host: str = HOST) -> str:
+    return f"amqp://{user}:{password}@{host}:{port}/"
 
 
 def _tool(name: str) -> str:

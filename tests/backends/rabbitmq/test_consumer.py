@@ -176,6 +176,51 @@ async def test_a_queue_that_is_deleted_is_declared_and_listened_to_anew(
         assert given.task_id in await finished(consumer, 1)
 
 
+async def test_what_is_in_hand_survives_the_queue_that_it_came_from(broker: Broker, application: str, log: Log) -> None:
+    """Nobody else gets it: it runs again, goes back and is dead as if nothing had happened."""
+    async with opened(RabbitBackend(broker.url), application) as engine, working(engine) as consumer:
+        accepted(await engine.accept([message() for _ in range(4)]))
+        again, back, dead, done = await received(consumer, 4)
+        async with raw(broker.url) as channel:
+            await channel.queue_delete(Queues(application).tasks.name)
+        await until(lambda: any(line.endswith("is back") for line in log.messages))
+        assert await consumer.reschedule(again, delay=0, attempt=1, reason="ValueError: no")
+        assert await consumer.release(back)
+        assert await consumer.bury(dead, attempt=1, reason="ValueError: no")
+        assert await consumer.acknowledge(done)
+        assert await finished(consumer, 2) == {again.task_id, back.task_id}
+        assert engine.counts().dead == 1
+
+
+async def test_a_queue_that_is_deleted_is_listened_to_on_another_connection_if_need_be(
+    broker: Broker, application: str, log: Log
+) -> None:
+    """If the one that there was swallows everything just then."""
+    async with behind_a_proxy(broker, application, log, publish_timeout=0.5) as way, raw(broker.url) as channel:
+        await channel.queue_delete(Queues(application).tasks.name)
+        await until(lambda: any("is lost" in line for line in log.messages))
+        way.proxy.stall()
+        await until(lambda: any(line.endswith("is back") for line in log.messages))
+        await accepts(way.direct, given := message())
+        assert await finished(way.consumer, 1) == {given.task_id}
+
+
+async def test_a_queue_that_comes_back_as_another_kind_is_named(broker: Broker, application: str, log: Log) -> None:
+    """Until it is ours again."""
+    async with (
+        opened(RabbitBackend(broker.url), application) as engine,
+        working(engine) as consumer,
+        raw(broker.url) as channel,
+    ):
+        await channel.queue_delete(Queues(application).tasks.name)
+        await channel.declare_queue(Queues(application).tasks.name, durable=True)
+        await until(lambda: any("somebody else has declared" in line for line in log.messages))
+        await channel.queue_delete(Queues(application).tasks.name)
+        await until(lambda: any(line.endswith("is back") for line in log.messages))
+        await accepts(engine, given := message())
+        assert await finished(consumer, 1) == {given.task_id}
+
+
 async def test_a_broker_that_does_not_let_it_back_is_named_once(broker: Broker, application: str, log: Log) -> None:
     """Until it does."""
     async with (

@@ -1,0 +1,85 @@
+"""Why a message was delivered again: its process died, or its connection was lost, and what was done to that."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from tests.chaos.record import History, Line, Run
+
+# Seconds that a process may live on when it is written down that it is killed.
+_EARLY: Final = 0.5
+# Seconds until the loser of a connection notices at the latest, when somebody else has the task for long.
+_LATE: Final = 30.0
+# Seconds after which something that was done has nothing to do with a loss any more.
+_LONG_AGO: Final = 25.0
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A process that has a task in hand.
+
+    Attributes:
+        since: when it was delivered to it.
+        time: when it had started it, or the same.
+        copy: which message of the task it is.
+    """
+
+    pid: int
+    since: float
+    time: float
+    copy: str
+
+
+def hold(line: Line, run: Run | None = None) -> Hold:
+    """What a process has since a delivery that is written down, and runs."""
+    return Hold(line["pid"], line["time"], run.time if run else line["time"], line["copy"])
+
+
+def run_again(history: History, task_id: str, first: Run, second: Run) -> str | None:
+    """Why an attempt was started once more; None if nothing is known that explains it."""
+    one, other = (_held(history, task_id, run) for run in (first, second))
+    if one.copy == other.copy:
+        return delivered_again(history, one, other)
+    before = [run for run in history.started[task_id] if run.attempt == first.attempt - 1]
+    if len(before) != 1:
+        return "passed on twice: the attempt before was run twice"
+    done = _done(history, _held(history, task_id, before[0]), other)
+    return done and f"passed on twice: {done}"
+
+
+def delivered_again(history: History, first: Hold, second: Hold) -> str | None:
+    """Why a message was delivered once more."""
+    for end in history.ends[first.pid]:
+        if first.since - _EARLY <= end["time"] <= second.time:
+            return f"process {end['what']}"
+    for each in (first, second):  # whoever has lost it may also start it late
+        for lost in history.lines["lost"]:
+            if lost["pid"] == each.pid and each.since <= lost["time"] <= second.time + _LATE:
+                return f"connection lost: {_done_before(history, lost)}"
+    # It did not live long enough to say so.
+    return _done(history, first, second)
+
+
+def _held(history: History, task_id: str, run: Run) -> Hold:
+    *_, line = (line for line in history.delivered[task_id] if line["pid"] == run.pid and line["time"] <= run.time)
+    return hold(line, run)
+
+
+def _done(history: History, first: Hold, second: Hold) -> str | None:
+    """What was done to the first one's connections, before the second one had it."""
+    done = _disturbances(history, first.pid, first.since - _LONG_AGO, second.time)
+    return f"connection {max(done)[1]}" if done else None
+
+
+def _done_before(history: History, lost: Line) -> str:
+    begin, end = lost["time"] - _LONG_AGO, lost["time"]
+    stops = [(line["time"], line["what"]) for line in history.ends[lost["pid"]] if begin <= line["time"] <= end]
+    done = [*_disturbances(history, lost["pid"], begin, end), *stops]
+    return max(done)[1] if done else "by itself"
+
+
+def _disturbances(history: History, pid: int, begin: float, end: float) -> list[tuple[float, str]]:
+    return [
+        (line["time"], line["how"])
+        for line in history.lines["disturbed"]
+        if history.roles[pid] in line["roles"] and begin <= line["time"] <= end
+    ]
