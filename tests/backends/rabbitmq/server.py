@@ -32,6 +32,7 @@ class Broker:
 
     Args:
         within: what its commands begin with, if it is to run elsewhere than this process.
+        configuration: lines of its configuration, after ours.
         erlang: what it is told besides.
 
     Attributes:
@@ -39,7 +40,9 @@ class Broker:
         folder: everything that it writes.
     """
 
-    def __init__(self, *, address: str = HOST, within: Sequence[str] = (), erlang: str = "") -> None:
+    def __init__(
+        self, *, address: str = HOST, within: Sequence[str] = (), configuration: str = "", erlang: str = ""
+    ) -> None:
         self.address = address
         self._within = within
         self.folder = Path(mkdtemp(prefix="rabbitmq-"))
@@ -48,7 +51,7 @@ class Broker:
         with ExitStack() as held:
             self.port, distribution, self._names_port = (_free_port(held) for _ in range(3))
         (self.folder / "plugins").write_text("[].")
-        (self.folder / "rabbitmq.conf").write_text(_CONFIGURATION.format(host=address, port=self.port))
+        (self.folder / "rabbitmq.conf").write_text(_CONFIGURATION.format(host=address, port=self.port) + configuration)
         self._environment = os.environ | {
             "HOME": str(self.folder),
             "ERL_EPMD_ADDRESS": HOST,
@@ -72,6 +75,10 @@ class Broker:
         command = [*self._within, shutil.which("epmd") or "epmd", "-port", str(self._names_port), "-address", HOST]
         self._names = subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL)
         try:
+            # Erlang starts one itself that stays for ever, if it finds none.
+            while subprocess.run([*command, "-names"], capture_output=True).returncode:
+                assert self._names.poll() is None, "the names of Erlang's nodes cannot be kept"
+                time.sleep(0.02)
             self.start()
         except BaseException:
             self.__exit__(None, None, None)
