@@ -172,6 +172,10 @@ def worker_not_stopped(backend: str, error: Exception) -> None:
     logger.error("the worker of %r could not give back what it had in hand: %s", backend, error)
 
 
+def engine_not_ready(backend: str, error: Exception) -> None:
+    logger.error("the backend %r cannot keep tasks yet; it is tried again when there are some: %s", backend, error)
+
+
 def engine_not_closed(backend: str, error: Exception) -> None:
     logger.error("the backend %r could not be closed: %s", backend, error)
 

@@ -31,6 +31,10 @@ class RabbitEngine(Engine):
         self._accepting: set[asyncio.Task[list[Accepted | BackendUnavailable]]] = set()
         self._is_closed = False
 
+    async def prepare(self) -> None:
+        """Declare the queues, but for those of delays: they are made when the first task needs one."""
+        await self._publisher.prepare()
+
     async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
         """Publish messages; when it returns, the broker has confirmed those that were accepted.
 

@@ -43,6 +43,19 @@ class Publisher:
         self._opening = asyncio.Lock()
         self._line: _Line | None = None
 
+    async def prepare(self) -> None:
+        """Connect, and declare the queues of tasks and of what is dead.
+
+        Raises:
+            BackendUnavailable: the broker could not be reached, or has other queues under these names.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._ready(self._queues.tasks)
+        except FAILURES as error:
+            unless_cancelled(error)
+            raise self._failed(error, sent=False) from error
+
     async def publish(self, queue: Queue, parcel: Parcel) -> None:
         """Put a message into a queue; when it returns, the broker keeps it.
 
