@@ -51,7 +51,7 @@ class Broker:
         self.name = f"node{secrets.token_hex(4)}@localhost"
         self._joins = joins
         with ExitStack() as held:
-            self.port, distribution, names_port = (_free_port(held) for _ in range(3))
+            self.port, distribution, names_port = (_held_port(held) for _ in range(3))
         self._names_port: int = joins._names_port if joins else names_port
         if joins:
             configuration += _JOINING.format(first=joins.name, own=self.name)
@@ -183,10 +183,16 @@ def _tool(name: str) -> str:
     return found
 
 
-def _free_port(held: ExitStack) -> int:
+def _held_port(held: ExitStack) -> int:
     """A port that nobody has, nor gets while these are `held`, and that the system gives to no outgoing connection."""
     while True:
         port = random.randrange(20_000, 32_000)
         with suppress(OSError):
             held.enter_context(socket.create_server((HOST, port)))
             return port
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with ExitStack() as held:
+        return _held_port(held)
