@@ -197,7 +197,7 @@ def several() -> ASGIApp:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await _live(list(applications.values()), scope, receive, send)
+            await live(list(applications.values()), scope, receive, send)
             return
         _, application, *rest = scope["path"].split("/")
         await applications[application]({**scope, "path": "/".join(["", *rest])}, receive, send)
@@ -205,7 +205,7 @@ def several() -> ASGIApp:
     return serve
 
 
-async def _live(applications: list[ASGIApp], scope: Scope, receive: Receive, send: Send) -> None:
+async def live(applications: list[ASGIApp], scope: Scope, receive: Receive, send: Send) -> None:
     """Run the lifespans of all of them as one."""
     said: asyncio.Queue[Message] = asyncio.Queue()
     told: list[asyncio.Queue[Message]] = [asyncio.Queue() for _ in applications]
