@@ -128,8 +128,4 @@ class Publisher:
     async def _let_go(self, line: _Line) -> None:
         """Close a channel that has been replaced, as soon as nobody waits for an answer on it."""
         if line is not self._line and not line.under_way and not line.channel.is_closed:
-            try:
-                async with asyncio.timeout(_CLOSING):
-                    await line.channel.close()
-            except FAILURES as error:  # then the connection ends, and it with that
-                unless_cancelled(error)
+            await asyncio.wait([asyncio.ensure_future(line.channel.close())], timeout=_CLOSING)

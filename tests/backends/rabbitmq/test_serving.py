@@ -1,4 +1,4 @@
-"""A real server: two applications of several modules work in one process and on one broker, and nothing crosses over."""
+"""A real server: two applications of several modules are in one process and on one broker, and kept apart."""
 
 from collections import Counter
 from contextlib import ExitStack

@@ -63,7 +63,7 @@ def feature(name: str) -> Any:
 
 
 def create(name: str) -> App:
-    tasks = BackgroundTasksModule.setup(
+    tasks: Any = BackgroundTasksModule.setup(
         name=name + _settings["suffix"],
         tasks=[plain, Desk.serve],
         backends={"durable": RabbitBackend(_settings["url"])},
