@@ -106,7 +106,10 @@ class Worker:
             if not free:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 continue
-            for delivery in await self._insist(partial(self._consumer.receive, free)):
+            deliveries = await self._insist(partial(self._consumer.receive, free))
+            if not deliveries:  # it has been stopped, and would say so for ever
+                return
+            for delivery in deliveries:
                 # Each in variables of its own: those of whoever has started the worker are nobody's here.
                 task = asyncio.create_task(self._deliver(delivery), context=Context())
                 self._running[task] = delivery

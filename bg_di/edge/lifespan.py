@@ -86,6 +86,7 @@ class Lifespan:
         if message["type"] == "lifespan.startup.complete":
             await self._start_workers()
         else:
+            await self._stop_workers()  # an application that is cancelled says so before anybody else does
             await self._runner.engines.close()
         if self._failure is None:
             await self._send(message)

@@ -21,12 +21,19 @@ _REST: Final = 1.0
 
 @dataclass(slots=True)
 class _Line:
-    """An open connection, and the names of the queues that are known to be there."""
+    """An open connection, and the names of the queues that are known to be there.
+
+    Attributes:
+        under_way: how many messages have been sent on the channel and not been answered.
+        is_worn: whether the channel is to be used no more.
+    """
 
     connection: Connection
     channel: AbstractChannel
     declared: set[str] = field(default_factory=set)
     not_before: float = 0.0
+    under_way: int = 0
+    is_worn: bool = False
 
 
 class Publisher:
@@ -76,6 +83,9 @@ class Publisher:
             gone = f"has no queue {queue.name!r} any more: it is declared anew in a second"
             raise BackendUnavailable(self._dial.address, gone) from error
         except DeliveryError as error:
+            assert line is not None, "it has answered on one"
+            # A broker's channel that has met a queue without a leader may look for that one for ever.
+            line.is_worn = True
             full = f"does not take more into the queue {queue.name!r}: it is full, or has no majority of its nodes"
             raise BackendUnavailable(self._dial.address, full) from error
         except BackendUnavailable:
@@ -83,6 +93,10 @@ class Publisher:
         except FAILURES as error:
             unless_cancelled(error)
             raise self._failed(error, sent=line is not None) from error
+        finally:
+            if line is not None:
+                line.under_way -= 1
+                await self._let_go(line)
 
     async def close(self) -> None:
         """Close what is open."""
@@ -106,6 +120,7 @@ class Publisher:
                     await asyncio.sleep(max(0.0, line.not_before - asyncio.get_running_loop().time()))
                     await self._dial.declare(line.connection, each)
                     line.declared.add(each.name)
+            line.under_way += 1
             return line
 
     async def _open(self) -> _Line:
@@ -115,4 +130,15 @@ class Publisher:
             channel = connection.channel(publisher_confirms=True, on_return_raises=True)
             self._line = _Line(connection, channel)
             await channel.initialize()
+        elif self._line.is_worn:
+            worn = self._line
+            channel = worn.connection.channel(publisher_confirms=True, on_return_raises=True)
+            await channel.initialize()
+            self._line = _Line(worn.connection, channel, worn.declared, worn.not_before)
+            await self._let_go(worn)
         return self._line
+
+    async def _let_go(self, line: _Line) -> None:
+        """Close a channel that has been replaced, as soon as nobody waits for an answer on it."""
+        if line is not self._line and not line.under_way and not line.channel.is_closed:
+            await asyncio.wait([asyncio.ensure_future(line.channel.close())], timeout=_CLOSING)
