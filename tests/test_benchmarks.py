@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import failed
-from benchmarks.durable.enqueuing import Latencies
-from benchmarks.durable.limits import judged as judged_durable
 from benchmarks.durable.report import RESULTS
+from benchmarks.engines.limits import judged as judged_durable
 from benchmarks.limits import INSTRUCTIONS, judged
 from benchmarks.subjects import Subject
 
@@ -85,13 +84,9 @@ def test_a_slow_route_fails_and_is_named(capsys: pytest.CaptureFixture[str]) -> 
 BARE = [*[1.0] * 98, 2.0, 2.0]
 
 
-def latencies(ours: list[float]) -> Latencies:
-    return Latencies(ours=[ours], thread=[BARE], commit=[BARE])
-
-
 def test_enqueuing_at_its_limit_passes(capsys: pytest.CaptureFixture[str]) -> None:
     """A limit is the largest value that is allowed."""
-    assert not failed(judged_durable(latencies([1.15 * seconds for seconds in BARE])))
+    assert not failed(judged_durable([[1.15 * seconds for seconds in BARE]], [BARE], "the bare one"))
     assert capsys.readouterr().err == ""
 
 
@@ -100,17 +95,17 @@ def test_enqueuing_at_its_limit_passes(capsys: pytest.CaptureFixture[str]) -> No
     [
         (
             [*[1.2] * 98, 2.0, 2.0],
-            "p50 of enqueuing a task, idle, against the same commit through a bare thread: 1.2000",
+            "p50 of enqueuing a task, idle, against the bare one: 1.2000",
         ),
         (
             [*[1.0] * 98, 4.0, 4.0],
-            "p99 of enqueuing a task, idle, against the same commit through a bare thread: 2.0000",
+            "p99 of enqueuing a task, idle, against the bare one: 2.0000",
         ),
     ],
 )
 def test_slow_enqueuing_fails_and_is_named(ours: list[float], named: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Most of it, or the slowest."""
-    assert failed(judged_durable(latencies(ours)))
+    assert failed(judged_durable([ours], [BARE], "the bare one"))
     assert capsys.readouterr().err.startswith(f"over the limit: {named}")
 
 
