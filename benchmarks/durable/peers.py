@@ -6,9 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from ellar.app import App
+
 from benchmarks.durable.application import application
+from benchmarks.engines.application import noop
 from benchmarks.engines.marks import MARKS
-from benchmarks.engines.ours import ours
+from benchmarks.engines.ours import enqueuing_by, working_by
 from benchmarks.engines.peer import Enqueue, Enqueuing, Peer, Working
 
 
@@ -85,7 +88,17 @@ async def _dbos_working(folder: str, _slots: int | None) -> AsyncIterator[None]:
     dbos.destroy()
 
 
-BG_DI: Final = ours(__name__, lambda folder, slots: application(Path(folder, "tasks.db"), concurrency=slots))
+def _application(folder: str, slots: int) -> App:
+    return application(Path(folder, "tasks.db"), concurrency=slots)
+
+
+BG_DI: Final = Peer(
+    name="bg_di",
+    package="bg_di",
+    home=__name__,
+    enqueuing=enqueuing_by(_application, noop),
+    working=working_by(_application),
+)
 PEERS: Final = (
     BG_DI,
     Peer(name="huey as it comes", package="huey", home=__name__, enqueuing=_huey_enqueuing(), working=_huey_working()),

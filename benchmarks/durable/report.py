@@ -38,9 +38,9 @@ _ABOUT_ENQUEUING = f"""\
 Microseconds until `Engine.accept([message])` has returned, one call after another, in turn with the others after each
 single call ({{accepted:,}} in a round). "Bare thread": the same statement and commit, on a file of the same schema
 (WAL, synchronous FULL), awaited through a thread that has a queue, a future and `call_soon_threadsafe`, and nothing
-else. "Bare commit": the same called in the event loop's own thread, which blocks it. "Draining": a worker in the same event
-loop runs tasks all the while, {{backlog:,}} of which wait at the beginning; only bg_di's commits wait for those of the
-worker, the others have files of their own. Limit: p50 and p99 idle at most {AT_MOST} of the bare thread's."""
+else. "Bare commit": the same called in the event loop's own thread, which blocks it. "Draining": a worker in the same
+event loop runs tasks all the while, {{backlog:,}} of which wait at the beginning; only bg_di's commits wait for those
+of the worker, the others have files of their own. Limit: p50 and p99 idle at most {AT_MOST} of the bare thread's."""
 _ABOUT_GROUPED = f"""\
 Tasks a second that {COROUTINES} coroutines enqueue, each one after another: what comes while a commit is written goes
 into the next one. The bare thread commits each by itself."""

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -32,14 +33,14 @@ async def noop(number: int) -> None:
 _FORMAT = list_tasks([noop], lambda func: {})[TASK].format
 
 
-def application(backend: Backend, *, name: str = NAME, **module: Any) -> App:
+def application(backend: Backend, *, name: str = NAME, tasks: Sequence[Any] = (noop,), **module: Any) -> App:
     """An application whose tasks are on a backend. It works only where `working` says so, if the backend says so.
 
     Args:
         module: what its root module has besides.
     """
-    tasks = BackgroundTasksModule.setup(name=name, tasks=[noop], backends={"durable": backend})
-    return AppFactory.create_from_app_module(Module(modules=[tasks], **module)(type("Root", (ModuleBase,), {})))
+    configured = BackgroundTasksModule.setup(name=name, tasks=tasks, backends={"durable": backend})
+    return AppFactory.create_from_app_module(Module(modules=[configured], **module)(type("Root", (ModuleBase,), {})))
 
 
 def engine_of(app: App) -> Engine:

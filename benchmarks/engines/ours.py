@@ -2,19 +2,19 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from ellar.app import App
 
-from benchmarks.engines.application import close, noop, working
-from benchmarks.engines.peer import Enqueue, Peer
+from benchmarks.engines.application import close, working
+from benchmarks.engines.peer import Enqueue, Enqueuing, Working
 from bg_di import collect_background_tasks
 
 _SLOTS: Final = 10
 
 
-def ours(home: str, application: Callable[[str, int], App], *, pace: int = 10) -> Peer:
-    """It on one of its backends.
+def enqueuing_by(application: Callable[[str, int], App], task: Callable[[int], Any]) -> Enqueuing:
+    """What enqueues a task of it.
 
     Args:
         application: with its tasks in a place, and a worker of so many slots.
@@ -26,14 +26,20 @@ def ours(home: str, application: Callable[[str, int], App], *, pace: int = 10) -
 
         async def enqueue(number: int) -> None:
             async with collect_background_tasks(app) as tasks:
-                tasks.add_task(noop, number)
+                tasks.add_task(task, number)
 
         yield enqueue
         await close(app)
+
+    return enqueuing
+
+
+def working_by(application: Callable[[str, int], App]) -> Working:
+    """What runs a worker of it."""
 
     @asynccontextmanager
     async def works(place: str, slots: int | None) -> AsyncIterator[None]:
         async with working(application(place, slots or _SLOTS)):
             yield
 
-    return Peer(name="bg_di", package="bg_di", home=home, enqueuing=enqueuing, working=works, pace=pace)
+    return works

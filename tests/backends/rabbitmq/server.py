@@ -30,13 +30,16 @@ _ERLANG: Final = "-kernel inet_dist_use_interface {127,0,0,1} -rabbit dead_lette
 class Broker:
     """A node of its own, which runs as long as the block.
 
+    Args:
+        within: where its folder is to be; by default where temporary files are.
+
     Attributes:
         port: where it listens, also after a restart.
         folder: everything that it writes.
     """
 
-    def __init__(self) -> None:
-        self.folder = Path(mkdtemp(prefix="rabbitmq-"))
+    def __init__(self, within: Path | None = None) -> None:
+        self.folder = Path(mkdtemp(prefix="rabbitmq-", dir=within))
         # Erlang's names have to be found by their host's.
         self._name = f"node{secrets.token_hex(4)}@localhost"
         with ExitStack() as held:
