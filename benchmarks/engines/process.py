@@ -80,10 +80,18 @@ def _say(answer: object) -> None:
     print(json.dumps(answer), flush=True)
 
 
+async def _lines() -> asyncio.StreamReader:
+    """What it is told. No thread reads that: an engine that forks meanwhile would take along its lock."""
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    return lines
+
+
 async def _enqueue(peer: Peer, place: str, slots: int | None) -> None:
+    lines = await _lines()
     async with peer.enqueuing(place, slots) as enqueue:
         _say("ready")
-        while line := await asyncio.to_thread(sys.stdin.readline):
+        async for line in lines:
             latencies = []
             for number in range(int(line)):
                 started = time.perf_counter()
@@ -93,10 +101,11 @@ async def _enqueue(peer: Peer, place: str, slots: int | None) -> None:
 
 
 async def _work(peer: Peer, place: str, slots: int | None) -> None:
+    lines = await _lines()
     _say("ready")
-    sys.stdin.readline()
+    await lines.readline()
     async with peer.working(place, slots):
-        while await asyncio.to_thread(sys.stdin.readline) == "count\n":
+        while await lines.readline() == b"count\n":
             _say(len(MARKS.times))
     _say(MARKS.times)
 

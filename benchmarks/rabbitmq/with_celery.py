@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.engines.marks import MARKS
 from benchmarks.engines.peer import Enqueue
 from benchmarks.rabbitmq.place import KEPT, Place
+
+_PATIENCE: Final = 10.0
 
 
 def _task(number: int) -> None:
@@ -61,9 +63,9 @@ async def working(place: str, slots: int | None) -> AsyncIterator[None]:
     app = _celery(place)
     app.task(name="noop")(_task)
     MARKS.fork()
-    thread = threading.Thread(target=app.WorkController(concurrency=slots).start)
+    thread = threading.Thread(target=app.WorkController(concurrency=slots).start, daemon=True)
     thread.start()
     yield
     state: Any = import_module("celery.worker.state")
     state.should_stop = 0  # as upon SIGTERM: what runs is awaited
-    await asyncio.to_thread(thread.join)
+    await asyncio.to_thread(thread.join, _PATIENCE)
