@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import failed
-from benchmarks.durable.report import RESULTS
+from benchmarks.durable import report as durable
 from benchmarks.engines.limits import judged as judged_durable
 from benchmarks.limits import INSTRUCTIONS, judged
+from benchmarks.rabbitmq import report as rabbitmq
 from benchmarks.subjects import Subject
 
 # What Ellar and Starlette take, and what bg_di takes if it uses each limit to the full.
@@ -109,17 +110,24 @@ def test_slow_enqueuing_fails_and_is_named(ours: list[float], named: str, capsys
     assert capsys.readouterr().err.startswith(f"over the limit: {named}")
 
 
-def test_everything_about_durable_tasks_can_be_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "results", "title"),
+    [
+        ("benchmarks.durable", durable.RESULTS, "# What durable tasks cost\n"),
+        ("benchmarks.rabbitmq", rabbitmq.RESULTS, "# What durable tasks cost on RabbitMQ\n"),
+    ],
+)
+def test_everything_about_durable_tasks_can_be_measured(module: str, results: Path, title: str) -> None:
     """Also where no other engine is installed. How long anything takes is not looked at, and nothing is written."""
-    before = RESULTS.read_bytes() if RESULTS.exists() else None
+    before = results.read_bytes() if results.exists() else None
     run = subprocess.run(
-        [sys.executable, "-m", "benchmarks.durable", "--quick"],
+        [sys.executable, "-m", module, "--quick"],
         capture_output=True,
         text=True,
         check=False,
         cwd=Path(__file__).parents[1],
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("# What durable tasks cost\n")
+    assert run.stdout.startswith(title)
     assert "| bg_di | 10 of 10 | 6 of 6 |" in run.stdout
-    assert before == (RESULTS.read_bytes() if RESULTS.exists() else None)
+    assert before == (results.read_bytes() if results.exists() else None)

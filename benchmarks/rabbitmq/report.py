@@ -51,7 +51,8 @@ _ABOUT_BESIDE = """\
 One after another, as an async handler would: bg_di by `collect_background_tasks` and `add_task`, the arguments'
 encoding included; taskiq by `kiq`; Celery by `delay`, which blocks the event loop meanwhile. In each round an engine
 enqueues so many tasks as it runs in the next table, {tasks}. All publish persistent messages into quorum queues with a
-dead-letter queue, at least once, a delivery limit and `reject-publish`, and await the broker's confirmation. {absent}"""
+delivery limit, a dead-letter queue fed at least once and `reject-publish`, and await the broker's confirmation.
+{absent}"""
 _ABOUT_RATES = """\
 Tasks a second that do nothing, from the first to the last one, in so many worker processes. bg_di: one channel with a
 prefetch of its slots. taskiq: its `Receiver` with `WHEN_EXECUTED`, `max_async_tasks` and prefetch of as many slots,
