@@ -8,6 +8,7 @@ import asyncio
 import logging
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.__main__ import failed
@@ -43,9 +44,11 @@ def measure(scale: Scale) -> report.Results:
 def main() -> bool:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rabbitmq", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="measure next to nothing, and write nothing")
+    parser.add_argument("--rounds", type=int, default=FULL.rounds, help="repetitions of everything")
     logging.getLogger("ellar").disabled = True
-    quick = parser.parse_args().quick
-    results = measure(QUICK if quick else FULL)
+    options = parser.parse_args()
+    quick = options.quick
+    results = measure(QUICK if quick else replace(FULL, rounds=options.rounds))
     document = report.document(results)
     print(document)
     if quick:

@@ -50,7 +50,8 @@ before the response starts, and that nobody runs meanwhile. The client, the serv
 _ABOUT_BESIDE = """\
 One after another, as an async handler would: bg_di by `collect_background_tasks` and `add_task`, the arguments'
 encoding included; taskiq by `kiq`; Celery by `delay`, which blocks the event loop meanwhile. In each round an engine
-enqueues so many tasks as it runs in the next table, {tasks}. All publish persistent messages into quorum queues with a
+enqueues what it runs for each number of the next table:
+{tasks}. All publish persistent messages into quorum queues with a
 delivery limit, a dead-letter queue fed at least once and `reject-publish`, and await the broker's confirmation.
 {absent}"""
 _ABOUT_RATES = """\
