@@ -79,6 +79,8 @@ class RabbitEngine(Engine):
             return thread.submit(asyncio.run, counting).result()
 
     async def _accept(self, messages: Sequence[Message]) -> list[Accepted | BackendUnavailable]:
+        if len(messages) == 1:  # which is the most frequent case, and does without a task of its own
+            return [await self._publish(messages[0])]
         return await asyncio.gather(*map(self._publish, messages))
 
     async def _publish(self, message: Message) -> Accepted | BackendUnavailable:
