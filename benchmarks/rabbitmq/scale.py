@@ -18,7 +18,7 @@ class Scale(scale.Scale):
 
 
 FULL: Final = Scale(
-    rounds=5,
+    rounds=3,
     accepted=1500,
     backlog=1000,
     grouped=3000,
