@@ -97,6 +97,8 @@ class RabbitEngine(Engine):
         return _apart(forget(self._dial, self._queues, self._terms, before=before)) if dead else 0
 
     async def _accept(self, messages: Sequence[Message]) -> list[Accepted | BackendUnavailable]:
+        if len(messages) == 1:  # which is the most frequent case, and does without a task of its own
+            return [await self._publish(messages[0])]
         return await asyncio.gather(*map(self._publish, messages))
 
     async def _publish(self, message: Message) -> Accepted | BackendUnavailable:

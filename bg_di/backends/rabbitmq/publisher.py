@@ -113,9 +113,13 @@ class Publisher:
 
     async def _ready(self, queue: Queue) -> _Line:
         """The connection, and a queue that is there, as are those to which its messages go on by themselves."""
+        needed = (self._queues.dead, self._queues.tasks, queue)
+        line = self._line
+        if line is not None and not line.channel.is_closed and all(each.name in line.declared for each in needed):
+            return line  # without a lock: nothing is to be opened
         async with self._opening:
             line = await self._open()
-            for each in (self._queues.dead, self._queues.tasks, queue):
+            for each in needed:
                 if each.name not in line.declared:
                     await asyncio.sleep(max(0.0, line.not_before - asyncio.get_running_loop().time()))
                     await self._dial.declare(line.connection, each)

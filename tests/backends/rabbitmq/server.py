@@ -40,6 +40,7 @@ class Broker:
         within: what its commands begin with, if it is to run elsewhere than this process.
         configuration: lines of its configuration, after ours.
         erlang: what it is told besides.
+        place: where its folder is to be; None: where temporary files are.
 
     Attributes:
         name: as the others of its cluster call it.
@@ -55,10 +56,11 @@ class Broker:
         within: Sequence[str] = (),
         configuration: str = "",
         erlang: str = "",
+        place: Path | None = None,
     ) -> None:
         self.address = address
         self._within = within
-        self.folder = Path(mkdtemp(prefix="rabbitmq-"))
+        self.folder = Path(mkdtemp(prefix="rabbitmq-", dir=place))
         # Erlang's names have to be found by their host's.
         self.name = f"node{secrets.token_hex(4)}@localhost"
         self._joins = joins
