@@ -29,7 +29,7 @@ def measure(scale: Scale) -> report.Results:
     """Measure everything, on the disk that the current folder is on: that of temporary files may be memory."""
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as name:
         folder = Path(name)
-        with Broker(folder) as broker:
+        with Broker(place=folder) as broker:
             return report.Results(
                 scale=scale,
                 broker=broker.control("version").strip(),

@@ -17,6 +17,8 @@ from bg_di.errors import BackendUnavailable, OutcomeUnknown
 
 # Seconds before a queue that has been deleted is declared anew: who listened to it is to hear of it first.
 _REST: Final = 1.0
+# Seconds that a channel has to be closed.
+_CLOSING: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -34,6 +36,10 @@ class _Line:
     not_before: float = 0.0
     under_way: int = 0
     is_worn: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.is_worn and not self.channel.is_closed
 
 
 class Publisher:
@@ -75,6 +81,7 @@ class Publisher:
         try:
             async with asyncio.timeout(self._timeout):
                 line = await self._ready(queue)
+                line.under_way += 1
                 await line.channel.default_exchange.publish(parcel.packed(), queue.name, mandatory=True)
         except PublishError as error:
             assert line is not None, "it has answered on one"
@@ -113,18 +120,17 @@ class Publisher:
 
     async def _ready(self, queue: Queue) -> _Line:
         """The connection, and a queue that is there, as are those to which its messages go on by themselves."""
-        needed = (self._queues.dead, self._queues.tasks, queue)
         line = self._line
-        if line is not None and not line.channel.is_closed and all(each.name in line.declared for each in needed):
-            return line  # without a lock: nothing is to be opened
+        # Those are declared first. Where nothing is to be done nobody has to wait for the others.
+        if line is not None and line.is_usable and queue.name in line.declared:
+            return line
         async with self._opening:
             line = await self._open()
-            for each in needed:
+            for each in (self._queues.dead, self._queues.tasks, queue):
                 if each.name not in line.declared:
                     await asyncio.sleep(max(0.0, line.not_before - asyncio.get_running_loop().time()))
                     await self._dial.declare(line.connection, each)
                     line.declared.add(each.name)
-            line.under_way += 1
             return line
 
     async def _open(self) -> _Line:
