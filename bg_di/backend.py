@@ -326,6 +326,12 @@ class Consumer(ABC):
     async def bury(self, delivery: Delivery, *, attempt: int, reason: str) -> bool:
         """Keep it with the reason, and do not run it again by itself; `attempt` have been made."""
 
+    async def rest(self) -> None:  # noqa: B027  # not every engine gives what nobody has asked for
+        """Take no more; what has been received can still be settled, and what has not goes back. By default nothing.
+
+        Called before what runs has its last seconds, so that nothing waits here meanwhile that others could run.
+        """
+
     @abstractmethod
     async def stop(self) -> None:
         """Take no more. Whatever is still in hand goes back as if it had not been delivered."""

@@ -81,6 +81,7 @@ class Worker:
         Who is cancelled meanwhile waits no longer. That the engine does not answer is logged.
         """
         self._receiving.cancel()
+        resting = asyncio.create_task(self._told(self._consumer.rest))
         try:
             await asyncio.wait([self._receiving])
             await self._ended(grace)
@@ -91,10 +92,14 @@ class Worker:
             await self._ended(_CUT_OFF_TIMEOUT)
             for delivery in self._running.values():
                 log.runs_on(self.name, delivery.name, delivery.task_id)
-            try:
-                await self._consumer.stop()
-            except Exception as error:  # noqa: BLE001  # whatever it is, the application is to end in order
-                log.worker_not_stopped(self.name, error)
+            await asyncio.wait([resting])
+            await self._told(self._consumer.stop)
+
+    async def _told(self, tell: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await tell()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the application is to end in order
+            log.worker_not_stopped(self.name, error)
 
     async def _ended(self, seconds: float) -> None:
         if self._running:

@@ -28,6 +28,8 @@ Lost = Callable[[str, str, str], None]
 
 # Seconds between two tries to pass a message on.
 _PAUSE: Final = 0.5
+# Seconds after which a broker has sent what an acknowledgement has made it choose.
+_QUIET: Final = 0.1
 
 
 class RabbitConsumer(Consumer):
@@ -67,6 +69,9 @@ class RabbitConsumer(Consumer):
         self._ready: deque[Held] = deque()
         self._more = asyncio.Event()
         self._moving: set[asyncio.Task[None]] = set()
+        self._may_acknowledge = asyncio.Event()
+        self._may_acknowledge.set()
+        self._acknowledged_at = 0.0
         self.has_stopped = False
 
     async def open(self) -> None:
@@ -120,6 +125,19 @@ class RabbitConsumer(Consumer):
             delivery, lambda parcel: Move(self._queues.dead, parcel.died(reason=reason, attempt=attempt))
         )
 
+    async def rest(self) -> None:
+        """Get no more from the broker. What it has sent ahead goes back."""
+        # Each acknowledgement makes the broker choose a message for us. If it is told meanwhile that we want none, that
+        # one goes back as delivered, and it does not tell when it has come to know of either.
+        self._may_acknowledge.clear()
+        try:
+            await asyncio.sleep(self._acknowledged_at + _QUIET - time.monotonic())
+            await self._subscription.end()
+        finally:
+            self._may_acknowledge.set()
+        ahead, self._ready = self._ready, deque()
+        await asyncio.gather(*map(self._give_back, ahead))
+
     async def stop(self) -> None:
         """Take no more. Whatever is still in hand goes back as if it had not been delivered.
 
@@ -129,7 +147,7 @@ class RabbitConsumer(Consumer):
             return
         self.has_stopped = True
         self._more.set()
-        await self._subscription.end()
+        await self.rest()
         if self._moving:
             await asyncio.wait(self._moving, timeout=self._patience)
         await asyncio.gather(*(self._give_back(held) for held in self._in_hand.all()))
@@ -209,6 +227,8 @@ class RabbitConsumer(Consumer):
     async def _end(self, held: Held) -> bool:
         messages = self._in_hand.end(held)
         self._take_early(held)
+        await self._may_acknowledge.wait()
+        self._acknowledged_at = time.monotonic()
         heard = [await _acknowledged(message) for message in messages]
         return any(heard)
 

@@ -72,6 +72,8 @@ class Subscription:
 
     async def end(self) -> None:
         """Get no more messages. What has come can still be acknowledged."""
+        if self._keeping.cancelled():
+            return
         self._keeping.cancel()
         await asyncio.wait([self._keeping])
         try:

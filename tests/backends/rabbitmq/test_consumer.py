@@ -410,6 +410,48 @@ def in_hand(consumer: Any) -> object:
     return consumer._in_hand.all()
 
 
+async def test_a_worker_that_rests_keeps_only_what_it_runs(broker: Broker, application: str) -> None:
+    """What the broker has sent ahead others run at once, uncounted; what it runs can be settled."""
+    given = [message() for _ in range(3)]
+    async with opened(RabbitBackend(broker.url), application) as engine:
+        accepted(await engine.accept(given))
+        async with working(engine) as first:
+            (runs,) = await first.receive(1)
+            await until(lambda: len(cast(RabbitConsumer, first)._in_hand.all()) == 3)
+            await first.rest()
+            async with working(engine) as second:
+                accepted(await engine.accept([last := message()]))
+                others = await received(second, 3)
+                assert {each.task_id for each in (*others, runs)} == {each.task_id for each in (*given, last)}
+                assert {each.delivery for each in others} == {1}
+                for each in others:
+                    assert await second.acknowledge(each)
+            assert await first.acknowledge(runs)
+        await nothing_waits(engine, first)
+
+
+@pytest.mark.parametrize("rests_first", [True, False])
+async def test_what_ends_as_a_worker_rests_lets_nothing_be_counted(
+    rests_first: bool, broker: Broker, application: str
+) -> None:
+    """A broker chooses what comes next for whoever acknowledges, and counts it even if it cannot send it any more."""
+    async with opened(RabbitBackend(broker.url, concurrency=1), application) as engine:
+        accepted(await engine.accept([message(), message()]))
+        async with working(engine) as first:
+            (ends,) = await received(first)
+            if rests_first:
+                resting = asyncio.create_task(first.rest())
+                await asyncio.sleep(0)
+                assert await first.acknowledge(ends)
+                await resting
+            else:
+                assert await first.acknowledge(ends)
+        async with working(engine) as second:
+            (next_one,) = await received(second)
+            assert next_one.delivery == 1
+            assert await second.acknowledge(next_one)
+
+
 async def test_what_is_on_its_way_when_a_worker_stops_gets_there(broker: Broker, application: str, log: Log) -> None:
     """Or is given up, and goes back, where it cannot be waited for."""
     delay = Queues(application).delay(1)
