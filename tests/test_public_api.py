@@ -30,6 +30,7 @@ def test_the_public_names_are_those_of_the_contract() -> None:
     assert bg_di.backends.__all__ == [
         "Accepted",
         "Backend",
+        "BackendOccupied",
         "BackendUnavailable",
         "Capability",
         "Consumer",

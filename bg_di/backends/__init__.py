@@ -16,12 +16,13 @@ from bg_di.backend import (
     StoredState,
 )
 from bg_di.backends.in_process import InProcessBackend
-from bg_di.errors import BackendUnavailable, OutcomeUnknown
+from bg_di.errors import BackendOccupied, BackendUnavailable, OutcomeUnknown
 from bg_di.values import Seconds
 
 __all__ = [
     "Accepted",
     "Backend",
+    "BackendOccupied",
     "BackendUnavailable",
     "Capability",
     "Consumer",
