@@ -6,7 +6,7 @@ wall clock, since 1970 in UTC.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
@@ -17,9 +17,21 @@ from bg_di.values import Seconds
 IN_PROCESS: Final = "in_process"
 
 # What a backend may be able to do beyond running a task at once: run it later; know a task that is handed over again;
-# accept one task for a key; take back what waits; write it in the user's own transaction; tell how tasks stand; tell
-# how many there are, which a broker can that keeps no tasks to look at.
-Capability = Literal["delay", "idempotent", "unique_key", "cancel", "transaction", "listing", "counts"]
+# accept one task for a key; take back what waits; write it in the user's own transaction; tell how each task stands.
+# Without that last one, as on a broker, which lets nobody look into its queues: put back and forget what is dead; tell
+# how much there is.
+Capability = Literal["delay", "idempotent", "unique_key", "cancel", "transaction", "listing", "dead", "counts"]
+
+_MEANING: Final[Mapping[Capability, str]] = {
+    "delay": "run a task later",
+    "idempotent": "know a task that is handed over again",
+    "unique_key": "accept one task for a key",
+    "cancel": "take back a task that waits",
+    "transaction": "write a task in a transaction of yours",
+    "listing": "tell how its tasks stand",
+    "dead": "put back or forget what is dead",
+    "counts": "tell how much there is to do",
+}
 
 # "accepted": it waits for a worker, for the first time or again.
 StoredState = Literal["accepted", "running", "succeeded", "cancelled", "dead"]
@@ -138,6 +150,8 @@ class Backend(ABC):
         max_deliveries: so often an attempt is delivered, if its workers die, before it is dead.
         max_message_bytes: of one message.
         unknown_after: seconds (or a timedelta) that a task waits for a worker that knows it, before it is dead.
+        longest: seconds (or a timedelta) after which a task that still runs is delivered again; None: it never is. One
+            whose `timeout` is longer is refused.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
@@ -149,11 +163,16 @@ class Backend(ABC):
     max_message_bytes: int
     unknown_after: Seconds
 
+    @property
+    def longest(self) -> Seconds | None:
+        return None
+
     @abstractmethod
     def open(self, application: str) -> "Engine":
         """The live handle of one application and the running event loop. It may wait to connect until it is used.
 
-        With the capability "cancel" or "listing" it may be a thread without an event loop that opens it, to ask.
+        With a capability "cancel", "listing", "dead" or "counts" it may be a thread without an event loop that opens
+        it, to ask.
 
         Args:
             application: the name under which its tasks are kept; it sees no others.
@@ -214,18 +233,22 @@ class Engine(ABC):
         """The tasks that were accepted last, in a state or in any. Called from any thread."""
         raise NotImplementedError
 
-    def retry(self, task_id: str) -> bool:
-        """Put a dead task back, as if it had just been accepted. Called from any thread.
+    # Of backends with the capability "dead".
+    def retry(self, task_ids: Collection[str] | None = None) -> Sequence[str]:
+        """Put dead tasks back, as if they had just been accepted. Called from any thread.
+
+        Args:
+            task_ids: of which; None: all that are dead.
 
         Returns:
-            Whether it was dead, and no other task stands for it by its unique key.
+            The ids of those that were dead, and for which no other task stands by its unique key.
         """
         raise NotImplementedError
 
     def prune(self, *, before: float, dead: bool = False) -> int:
         """Forget what has succeeded or was cancelled `before`, or instead what has died; return how many.
 
-        Called from any thread.
+        Called from any thread. An engine may keep nothing of what has ended well.
         """
         raise NotImplementedError
 
@@ -298,3 +321,8 @@ class Consumer(ABC):
     @abstractmethod
     async def stop(self) -> None:
         """Take no more. Whatever is still in hand goes back as if it had not been delivered."""
+
+
+def incapable(backends: Collection[str], need: Capability) -> str:
+    """That backends, by name, have not a capability, in words."""
+    return f"the backend {', '.join(map(repr, backends))} cannot {_MEANING[need]} (no capability {need!r})"

@@ -74,6 +74,12 @@ class Destinations:
         for need in policy.needs:
             if need not in backend.capabilities:
                 raise InvalidOptions(f"{name} wants a {need}, which the backend {wanted!r} {self._incapable(need)}")
+        timeout = policy.timeout_seconds or 0
+        if backend.longest is not None and timeout > seconds(backend.longest):
+            raise InvalidOptions(
+                f"{name} has a timeout of {timeout:g} seconds, and the backend {wanted!r} delivers a task again that "
+                f"runs for {seconds(backend.longest):g}: shorten the timeout, or let the backend wait longer"
+            )
         if not backend.runs_here and not declared:
             raise TypeError(
                 f"add_task() cannot hand {name} over to the backend {wanted!r}: only declared tasks may leave the "

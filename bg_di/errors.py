@@ -3,6 +3,7 @@
 BackgroundTaskError
 ├── BackgroundTasksNotAccepted   an engine has not accepted tasks, or nobody knows whether it has
 ├── BackgroundTasksUnavailable   no request is current where a task is added, or its tasks have ended
+├── BackendIncapable             an engine has no means for what it was asked for
 ├── BackendUnavailable           an engine does not work, and the operation has changed nothing
 │   └── OutcomeUnknown           an engine failed where the operation may have been written all the same
 ├── InvalidOptions               an option of the module, or a policy of a task, is unknown or has a wrong value
@@ -55,6 +56,10 @@ class BackgroundTasksNotAccepted(BackgroundTaskError):
         self.unknown = tuple(unknown)
         self.accepted = tuple(accepted)
         self.why = tuple(why)
+
+
+class BackendIncapable(BackgroundTaskError):
+    """An engine has no means for what it was asked for, and others may: a broker keeps nothing to look at."""
 
 
 class BackendUnavailable(BackgroundTaskError):

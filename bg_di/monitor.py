@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from bg_di import log
-from bg_di.backend import Capability, Counts
+from bg_di.backend import Capability, Counts, incapable
 from bg_di.engines import Engines
+from bg_di.errors import BackendIncapable
 from bg_di.ledger import Ledger
 from bg_di.record import State, TaskRecord
 
@@ -41,6 +42,7 @@ class BackgroundTasksMonitor:
             None if there is no such task, or it is not remembered any more.
 
         Raises:
+            BackendIncapable: nothing is known here, and an engine that might have it cannot tell.
             BackendUnavailable: an engine, which might know it, cannot be used at the moment.
         """
         for _, call, state, _ in self._ledger.at_work():
@@ -50,7 +52,10 @@ class BackgroundTasksMonitor:
             entry = self._engines.of(name).show(task_id)
             if entry is not None:
                 return entry.state
-        return next((record.state for record in self.history() if record.task_id == task_id), None)
+        known = self._remembered(task_id)
+        if known in {None, "accepted"}:
+            self._refuse_without("listing", task_id)
+        return known
 
     def cancel(self, task_id: str) -> bool:
         """Do not run a task that waits. One that runs is not interrupted.
@@ -59,12 +64,17 @@ class BackgroundTasksMonitor:
             Whether it was still waiting, and will not run now.
 
         Raises:
+            BackendIncapable: it does not wait here, and an engine that might have it cannot take it back.
             BackendUnavailable: an engine, which might have it, cannot be used at the moment.
         """
-        return any(
-            self._ledger.is_called(call, task_id) and state == "waiting" and collection.cancel(call)
-            for collection, call, state, _ in self._ledger.at_work()
-        ) or any(self._cancel_on(name, task_id) for name in self._able("cancel"))
+        here = [each for each in self._ledger.at_work() if self._ledger.is_called(each[1], task_id)]
+        if any(state == "waiting" and collection.cancel(call) for collection, call, state, _ in here):
+            return True
+        if any(self._cancel_on(name, task_id) for name in self._able("cancel")):
+            return True
+        if not here and self._remembered(task_id) in {None, "accepted"}:
+            self._refuse_without("cancel", task_id)
+        return False
 
     def counts(self) -> Mapping[str, Counts]:
         """How much there is to do on each engine that can tell, by its name.
@@ -79,6 +89,14 @@ class BackgroundTasksMonitor:
         if is_cancelled:
             log.cancelled_on(backend, task_id)
         return is_cancelled
+
+    def _remembered(self, task_id: str) -> State | None:
+        return next((record.state for record in self.history() if record.task_id == task_id), None)
+
+    def _refuse_without(self, need: Capability, task_id: str) -> None:
+        unable = self._engines.backends.keys() - self._able(need)
+        if unable:
+            raise BackendIncapable(f"{incapable(sorted(unable), need)}, and the task {task_id!r} may be there")
 
     def _able(self, capability: Capability) -> list[str]:
         return [name for name, backend in self._engines.backends.items() if capability in backend.capabilities]

@@ -154,6 +154,36 @@ async def test_so_is_a_call_that_its_backend_cannot_keep(policy: dict[str, Any],
         assert said == f"send wants a {need}, which the backend {backend!r} cannot do; of the backends here, none can"
 
 
+class Impatient(MemoryBackend):
+    """As a broker that gives away what has run for a minute."""
+
+    @property
+    def longest(self) -> float:
+        return 60.0
+
+
+LONGER = (
+    "{} has a timeout of 61 seconds, and the backend 'durable' delivers a task again that runs for 60: shorten the "
+    "timeout, or let the backend wait longer"
+)
+
+
+@ON_ASYNCIO
+async def test_what_would_be_delivered_again_while_it_runs_is_refused() -> None:
+    """At start-up if it is declared so, else where it is added."""
+
+    @background_task(name="long", backend="durable", timeout=61)
+    async def long() -> None: ...
+
+    backends = {"durable": Impatient(embedded=False)}
+    with pytest.raises(InvalidOptions) as error:
+        application(tasks=BackgroundTasksModule.setup(name="shop", backends=backends, tasks=[long]))
+    assert str(error.value) == LONGER.format("long")
+    app = application(tasks=BackgroundTasksModule.setup(name="shop", backends=backends, tasks=[send]))
+    told = await refused(app, lambda tasks: tasks.using(timeout=61).add_task(send, "a"))
+    assert told == LONGER.format("send")
+
+
 @ON_ASYNCIO
 async def test_a_policy_that_cannot_travel_is_refused() -> None:
     """A worker goes by the declaration."""

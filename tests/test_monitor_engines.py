@@ -13,7 +13,7 @@ from ellar.common import get
 
 from bg_di import BackgroundTasks, BackgroundTasksMonitor, TaskReference
 from bg_di.backend import Counts
-from bg_di.errors import BackendUnavailable
+from bg_di.errors import BackendIncapable, BackendUnavailable
 from tests.backends.memory import Memory, MemoryBackend, MemoryEngine, SimpleBackend
 from tests.handing_over import ON_ASYNCIO, REFUSED, Engines, Gate, answers, run_once, send
 from tests.harness import request
@@ -106,8 +106,8 @@ async def test_what_was_refused_is_remembered_here(
 
 
 @ON_ASYNCIO
-async def test_an_engine_that_cannot_tell_is_not_asked(references: list[TaskReference]) -> None:
-    """What was accepted is remembered as such."""
+async def test_an_engine_that_cannot_is_named(references: list[TaskReference]) -> None:
+    """That a task was accepted there says nothing of how it stands now; what has ended here is known."""
     memory = Memory()
     engines = Engines()
     app = engines.application(
@@ -117,7 +117,36 @@ async def test_an_engine_that_cannot_tell_is_not_asked(references: list[TaskRefe
     await request(app, "/")
     monitor = app.injector.get(BackgroundTasksMonitor)
     task_id = references[0].task_id
-    assert (monitor.state(task_id), monitor.cancel(task_id), monitor.counts()) == ("accepted", False, {})
+    assert monitor.counts() == {}
+    missing = f", and the task '{task_id}' may be there"
+    with pytest.raises(BackendIncapable) as refused:
+        monitor.state(task_id)
+    assert str(refused.value) == (
+        f"the backend 'durable', 'other' cannot tell how its tasks stand (no capability 'listing'){missing}"
+    )
+    with pytest.raises(BackendIncapable) as refused:
+        monitor.cancel(task_id)
+    assert str(refused.value) == (
+        f"the backend 'durable', 'other' cannot take back a task that waits (no capability 'cancel'){missing}"
+    )
+
+
+@ON_ASYNCIO
+async def test_what_has_ended_here_is_known_without_the_engine() -> None:
+    """It cannot be taken back, either."""
+    engines = Engines()
+    references: list[TaskReference] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        references.append(tasks.using(backend="in_process").add_task(asyncio.sleep, 0))
+
+    backends = {name: SimpleBackend(memory=engines.memory) for name in ("durable", "other")}
+    app = engines.application(handler, options={"backends": backends})
+    await request(app, "/")
+    monitor = app.injector.get(BackgroundTasksMonitor)
+    [reference] = references
+    assert (monitor.state(reference.task_id), monitor.cancel(reference.task_id)) == ("succeeded", False)
 
 
 class Away(MemoryBackend):

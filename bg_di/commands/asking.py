@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from bg_di.backend import Capability, Engine
+from bg_di.backend import Capability, Engine, incapable
 from bg_di.commands.application import Application
 from bg_di.commands.outcome import CommandFailed
 
@@ -39,18 +39,13 @@ def able(application: Application, names: Sequence[str], need: Capability) -> tu
     return can, [name for name in chosen if name not in can]
 
 
-def in_words(unable: Sequence[str], need: Capability = "listing") -> str:
-    """That engines cannot tell."""
-    return f"the backend {', '.join(map(repr, unable))} cannot tell how its tasks stand (no capability {need!r})"
-
-
-def telling(application: Application, names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Those of the chosen engines that can tell how their tasks stand, at least one, and those that cannot.
+def some_able(application: Application, names: Sequence[str], need: Capability) -> tuple[list[str], list[str]]:
+    """Those of the chosen engines that have a capability, at least one, and those that have not.
 
     Raises:
-        CommandFailed: none is.
+        CommandFailed: none has.
     """
-    can, unable = able(application, names, "listing")
+    can, unable = able(application, names, need)
     if not can:
-        raise CommandFailed(f"{in_words(unable)}: ask the engine itself")
+        raise CommandFailed(f"{incapable(unable, need)}: ask the engine itself")
     return can, unable

@@ -2,11 +2,11 @@
 
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from bg_di.backend import Engine
+from bg_di.backend import Engine, incapable
 from bg_di.commands.application import Application
-from bg_di.commands.asking import ask, in_words, telling
+from bg_di.commands.asking import able, ask, some_able
 from bg_di.commands.outcome import DONE, NOT_DONE, WrongUsage
 from bg_di.commands.output import say
 
@@ -16,10 +16,15 @@ def retry_tasks(application: Application, arguments: Namespace) -> int:
     if bool(arguments.task_ids) is arguments.all_dead:
         raise WrongUsage("give the ids of dead tasks, or --all-dead")
 
-    def question(engines: Mapping[str, Engine]) -> dict[str, str | None]:
-        return {task_id: _retry(engines, task_id) for task_id in arguments.task_ids or _dead(engines)}
+    names, unable = some_able(application, arguments.backend, "dead")
+    telling, _ = able(application, names, "listing")
 
-    names, unable = telling(application, arguments.backend)
+    def question(engines: Mapping[str, Engine]) -> dict[str, str | None]:
+        back = [task_id for engine in engines.values() for task_id in engine.retry(arguments.task_ids or None)]
+        tellers = [engines[name] for name in telling]
+        wanted = arguments.task_ids or [*back, *_dead(tellers)]
+        return {task_id: None if task_id in back else _why_not(tellers, task_id) for task_id in wanted}
+
     asked = ask(application, names, question)
     for task_id, why_not in asked.items():
         if why_not is None:
@@ -27,23 +32,19 @@ def retry_tasks(application: Application, arguments: Namespace) -> int:
         else:
             say(f"{task_id} is not put back: {why_not}")
     if unable:
-        say(f"{in_words(unable)}: none of its tasks is put back")
+        say(f"{incapable(unable, 'dead')}: none of its tasks is put back")
     if not asked:
         say("there are no dead tasks")
     return DONE if not any(asked.values()) else NOT_DONE
 
 
-def _dead(engines: Mapping[str, Engine]) -> list[str]:
-    return [
-        entry.task_id for engine in engines.values() for entry in engine.entries("dead", limit=engine.counts().dead)
-    ]
+def _dead(tellers: Sequence[Engine]) -> list[str]:
+    return [entry.task_id for engine in tellers for entry in engine.entries("dead", limit=engine.counts().dead)]
 
 
-def _retry(engines: Mapping[str, Engine], task_id: str) -> str | None:
-    """Put a task back; return why not, if it cannot be."""
-    if any(engine.retry(task_id) for engine in engines.values()):
-        return None
-    entry = next(filter(None, (engine.show(task_id) for engine in engines.values())), None)
+def _why_not(tellers: Sequence[Engine], task_id: str) -> str:
+    """Why a task is not put back, as far as there are engines that can tell."""
+    entry = next(filter(None, (engine.show(task_id) for engine in tellers)), None)
     if entry is None:
         return "there is no such task, or it has been pruned"
     if entry.state == "dead":
@@ -53,7 +54,7 @@ def _retry(engines: Mapping[str, Engine], task_id: str) -> str | None:
 
 def prune_tasks(application: Application, arguments: Namespace) -> int:
     """Forget tasks that ended so long ago."""
-    names, unable = telling(application, arguments.backend)
+    names, unable = some_able(application, arguments.backend, "dead")
     before = time.time() - arguments.before
     pruned = ask(
         application,
@@ -63,5 +64,5 @@ def prune_tasks(application: Application, arguments: Namespace) -> int:
     for name, count in pruned.items():
         print(f"{count} pruned on {name!r}")
     if unable:
-        say(f"{in_words(unable)}: nothing is pruned there")
+        say(f"{incapable(unable, 'dead')}: nothing is pruned there")
     return DONE

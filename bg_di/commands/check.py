@@ -4,9 +4,9 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bg_di.backend import Counts, Engine
+from bg_di.backend import Counts, Engine, incapable
 from bg_di.commands.application import Application
-from bg_di.commands.asking import able, ask, in_words
+from bg_di.commands.asking import able, ask
 from bg_di.commands.outcome import DONE, NOT_DONE
 from bg_di.commands.output import print_json, print_table
 from bg_di.errors import BackendUnavailable
@@ -19,7 +19,7 @@ def check(application: Application, arguments: Namespace) -> int:
     names, unable = able(application, arguments.backend, "counts")
     told = ask(application, names, _counts)
     found = {name: _standing(counts, _problems(counts, arguments)) for name, counts in told.items()}
-    found |= {name: _standing(None, [in_words([name], "counts")]) for name in unable}
+    found |= {name: _standing(None, [incapable([name], "counts")]) for name in unable}
     ready = not any(standing["problems"] for standing in found.values())
     if arguments.json:
         print_json({"ready": ready, "backends": found})

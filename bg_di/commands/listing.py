@@ -4,9 +4,9 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bg_di.backend import Engine, Entry
+from bg_di.backend import Engine, Entry, incapable
 from bg_di.commands.application import Application
-from bg_di.commands.asking import ask, in_words, telling
+from bg_di.commands.asking import ask, some_able
 from bg_di.commands.outcome import DONE, CommandFailed
 from bg_di.commands.output import as_fields, print_fields, print_json, print_table, say
 
@@ -24,7 +24,7 @@ def list_tasks(application: Application, arguments: Namespace) -> int:
             for entry in engine.entries(arguments.state, limit=arguments.limit)
         ]
 
-    names, unable = telling(application, arguments.backend)
+    names, unable = some_able(application, arguments.backend, "listing")
     # Each engine gives its last ones first, and those of one moment in an order of its own.
     found = sorted(ask(application, names, question), key=lambda each: -each[1].added_at)
     listed = [as_fields(*each) for each in found[: arguments.limit]]
@@ -35,7 +35,7 @@ def list_tasks(application: Application, arguments: Namespace) -> int:
     else:
         say("there are no such tasks")
     if unable:
-        say(f"{in_words(unable)}: theirs are not listed")
+        say(f"{incapable(unable, 'listing')}: theirs are not listed")
     return DONE
 
 
@@ -49,10 +49,10 @@ def show_task(application: Application, arguments: Namespace) -> int:
                 return as_fields(name, entry)
         return None
 
-    names, unable = telling(application, arguments.backend)
+    names, unable = some_able(application, arguments.backend, "listing")
     found = ask(application, names, question)
     if found is None:
-        elsewhere = f"; {in_words(unable)}" if unable else ""
+        elsewhere = f"; {incapable(unable, 'listing')}" if unable else ""
         raise CommandFailed(f"there is no task {arguments.task_id!r}, or it has been pruned{elsewhere}")
     if found["task_id"] != arguments.task_id:
         say(f"{arguments.task_id!r} was not accepted as a task of its own: by its unique key, this one stands for it")

@@ -113,7 +113,7 @@ class Memory:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryBackend(Backend):
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"delay", "idempotent", "unique_key", "cancel", "listing", "counts"}
+        {"delay", "idempotent", "unique_key", "cancel", "listing", "dead", "counts"}
     )
 
     memory: Memory = field(default_factory=Memory)
@@ -214,7 +214,11 @@ class MemoryEngine(Engine):
             oldest=max(0.0, oldest),
         )
 
-    def retry(self, task_id: str) -> bool:
+    def retry(self, task_ids: Collection[str] | None = None) -> list[str]:
+        wanted = [kept.message.task_id for kept in self._mine()] if task_ids is None else task_ids
+        return [task_id for task_id in wanted if self._retry(task_id)]
+
+    def _retry(self, task_id: str) -> bool:
         kept, now = self._meant(task_id), self._memory.now()
         if kept is None or kept.state != "dead":
             return False

@@ -43,6 +43,9 @@ def test_what_a_backend_does_not_claim_is_not_collected() -> None:
         "test_a_key_that_has_run_out_or_whose_task_is_dead_is_free",
         "test_what_another_task_stands_for_can_be_asked_for",
         "test_what_waits_can_be_cancelled",
+        "test_what_is_dead_can_be_put_back",
+        "test_what_is_dead_can_be_forgotten",
+        "test_what_is_done_can_be_forgotten",
         "test_tasks_are_counted",
     }
     assert "test_tasks_are_listed" in promises_of(OfModest)

@@ -27,7 +27,7 @@ class Modest(Engine):
         lambda engine: engine.show("a"),
         lambda engine: engine.entries(limit=1),
         lambda engine: engine.counts(),
-        lambda engine: engine.retry("a"),
+        lambda engine: engine.retry(["a"]),
         lambda engine: engine.prune(before=0),
         lambda engine: engine.write(None, MESSAGE, print),
         lambda engine: engine.refuse_behind(None),

@@ -154,7 +154,7 @@ async def test_what_was_put_back_has_all_its_time_again() -> None:
     shop = Shop(task, more=hears(Heard()))
     kept = shop.put("flaky", added_at=time.time() - 1e6, delay=3600.0)
     kept.state = "dead"
-    assert MemoryBackend(memory=shop.memory).open(NAME).retry(kept.message.task_id)
+    assert MemoryBackend(memory=shop.memory).open(NAME).retry([kept.message.task_id])
     await shop.work("reschedule", "acknowledge")
 
 

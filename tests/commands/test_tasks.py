@@ -14,7 +14,7 @@ from ellar.app import App
 from bg_di.backend import Capability, Counts
 from bg_di.backends.sqlite import SqliteBackend
 from bg_di.commands.main import main
-from tests.backends.memory import MemoryBackend, MemoryEngine, SimpleBackend
+from tests.backends.memory import Kept, Memory, MemoryBackend, MemoryEngine, SimpleBackend
 from tests.commands import shop
 from tests.commands.conftest import SECRET, keep, message
 from tests.commands.process import PYTHON, ROOT, run
@@ -28,7 +28,9 @@ class CountingEngine(MemoryEngine):
 
 
 class Counting(MemoryBackend):
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"counts"})
+    """As a broker: it shows no tasks, only how many there are, and gives the dead ones back."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"counts", "dead"})
 
     def open(self, application: str) -> CountingEngine:
         return CountingEngine(self, application)
@@ -283,14 +285,19 @@ def test_an_engine_that_cannot_be_used_is_named_in_one_line(
     assert "gone/tasks.db" in line
 
 
-@pytest.mark.parametrize("command", [("list",), ("show", "one"), ("retry", "one"), ("prune", "--before=1d")])
-def test_an_engine_that_cannot_tell_says_so(command: tuple[str, ...], simple: App, typed: Typed) -> None:
+TELL = "tell how its tasks stand (no capability 'listing')"
+CHANGE = "put back or forget what is dead (no capability 'dead')"
+
+
+@pytest.mark.parametrize(
+    ("command", "cannot"),
+    [(("list",), TELL), (("show", "one"), TELL), (("retry", "one"), CHANGE), (("prune", "--before=1d"), CHANGE)],
+)
+def test_an_engine_that_cannot_says_so(command: tuple[str, ...], cannot: str, simple: App, typed: Typed) -> None:
     """There is nothing that the command could do."""
     typed.app = simple
     assert typed(*command) == 1
-    assert typed.err == (
-        "bg_di: the backend 'simple' cannot tell how its tasks stand (no capability 'listing'): ask the engine itself\n"
-    )
+    assert typed.err == f"bg_di: the backend 'simple' cannot {cannot}: ask the engine itself\n"
 
 
 def test_an_engine_that_cannot_tell_is_not_said_to_be_ready(simple: App, typed: Typed) -> None:
@@ -304,7 +311,7 @@ def test_an_engine_that_cannot_tell_is_not_said_to_be_ready(simple: App, typed: 
 
 
 def test_an_engine_that_only_counts_is_ready_unless_it_is_asked_for_more(typed: Typed) -> None:
-    """It has no tasks to look at, as a broker."""
+    """It has no tasks to look at."""
     typed.app = shop.shop(backends={"durable": Counting()})
     assert typed("check", "--max-backlog=5", "--max-dead=0") == 0
     _, row, _ = typed.out.splitlines()
@@ -312,6 +319,19 @@ def test_an_engine_that_only_counts_is_ready_unless_it_is_asked_for_more(typed: 
     assert typed("check", "--max-age=60") == 1
     assert "it cannot tell how long tasks have been due: leave --max-age out" in typed.out
     assert typed("list") == 1
+
+
+def test_an_engine_that_shows_no_tasks_may_still_put_them_back(typed: Typed) -> None:
+    """Why one of them is not, it cannot tell."""
+    memory = Memory()
+    for task_id in ("one", "two"):
+        memory.kept["shop", task_id] = Kept(message(task_id), state="dead")
+    typed.app = shop.shop(backends={"durable": Counting(memory=memory)})
+    assert typed("retry", "one", "gone") == 1
+    assert typed.out == "one is put back\n"
+    assert typed.err == "bg_di: gone is not put back: there is no such task, or it has been pruned\n"
+    assert typed("retry", "--all-dead") == 0
+    assert typed.out == "two is put back\n"
 
 
 def test_beside_an_engine_that_cannot_tell_the_others_do(mixed: App, file: Path, typed: Typed) -> None:

@@ -16,6 +16,8 @@ from bg_di.values import Seconds, is_number, positive, seconds, wrong
 _LONGEST_NAME: Final = 200
 # RabbitMQ has 16 bits for a prefetch, and its queues a limit of deliveries of their own.
 _LARGEST: Final = {"concurrency": 65_535, "max_deliveries": 100, "heartbeat": 65_534}
+# Less could not be told to the client, which counts in whole seconds.
+_SHORTEST_HEARTBEAT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,18 @@ class RabbitBackend(Backend):
         max_message_bytes: of one task.
         unknown_after: seconds that a task waits for a worker that knows it, before it is dead, counted from when the
             first worker did not.
-        heartbeat: whole seconds between two signs of life of a connection; it is given up when three are missing.
+        heartbeat: whole seconds, at least 3; a connection is given up from which nothing has come for three times as
+            long.
         publish_timeout: seconds to wait for the broker's confirmation, the connection included; less than
             `accept_timeout`, or what could be called refused is unknown.
+        consumer_timeout: seconds after which the broker takes back what a worker has not ended: its own setting, which
+            it does not tell. Tasks with a longer `timeout` are refused. None: it has been switched off.
 
     Raises:
         InvalidOptions: a value is wrong.
     """
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"delay", "counts"})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"delay", "dead", "counts"})
 
     url: str | Sequence[str] = field(repr=False)
     _: KW_ONLY
@@ -54,6 +59,11 @@ class RabbitBackend(Backend):
     unknown_after: Seconds = 3600.0
     heartbeat: int = 10
     publish_timeout: Seconds = 4.0
+    consumer_timeout: Seconds | None = 1800.0
+
+    @property
+    def longest(self) -> Seconds | None:
+        return self.consumer_timeout
 
     def __post_init__(self) -> None:
         parsed(self.url)
@@ -64,10 +74,14 @@ class RabbitBackend(Backend):
                 raise wrong("RabbitBackend", key, value, "give a number of at least 1")
             if value > _LARGEST.get(key, value):
                 raise wrong("RabbitBackend", key, value, f"give a number of at most {_LARGEST[key]}")
+        if self.heartbeat < _SHORTEST_HEARTBEAT:
+            raise wrong("RabbitBackend", "heartbeat", self.heartbeat, f"give at least {_SHORTEST_HEARTBEAT} seconds")
         if not isinstance(self.embedded, bool):
             raise wrong("RabbitBackend", "embedded", self.embedded, "give True or False")
         for key in ("unknown_after", "publish_timeout"):
             positive("RabbitBackend", key, getattr(self, key))
+        if self.consumer_timeout is not None:
+            positive("RabbitBackend", "consumer_timeout", self.consumer_timeout)
 
     def open(self, application: str) -> RabbitEngine:
         """The broker as one application uses it in the running event loop; connected to when it is used first.

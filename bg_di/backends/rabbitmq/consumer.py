@@ -117,7 +117,7 @@ class RabbitConsumer(Consumer):
     async def bury(self, delivery: Delivery, *, attempt: int, reason: str) -> bool:
         """Keep it with the reason, and do not run it again by itself; `attempt` have been made."""
         return await self._replace(
-            delivery, lambda parcel: Move(self._queues.dead, replace(parcel, attempt=attempt, reason=reason))
+            delivery, lambda parcel: Move(self._queues.dead, parcel.died(reason=reason, attempt=attempt))
         )
 
     async def stop(self) -> None:
@@ -191,9 +191,7 @@ class RabbitConsumer(Consumer):
         reason = f"it is no message of bg_di: {malformed}"
         parcel = Parcel(task_id=uuid4().hex, name="", version=0, body=message.body, added_at=now, due_at=now)
         held = cast(Held, self._in_hand.take(parcel, message))
-        await self._pass_on(
-            held, Move(self._queues.dead, replace(parcel, copy=uuid4().hex, reason=reason), lost=reason)
-        )
+        await self._pass_on(held, Move(self._queues.dead, parcel.died(reason=reason), lost=reason))
 
     async def _replace(self, delivery: Delivery, move_of: Callable[[Parcel], Move]) -> bool:
         """Put what comes after a delivery in its place: first that is there, and then it is acknowledged."""

@@ -3,10 +3,8 @@
 import asyncio
 
 from bg_di.backend import Counts
-from bg_di.backends.rabbitmq.dial import Dial, hang_up, length
-from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
+from bg_di.backends.rabbitmq.dial import Dial, length
 from bg_di.backends.rabbitmq.queues import Queues
-from bg_di.errors import BackendUnavailable
 
 
 async def counted(dial: Dial, queues: Queues, *, patience: float) -> Counts:
@@ -15,14 +13,7 @@ async def counted(dial: Dial, queues: Queues, *, patience: float) -> Counts:
     Raises:
         BackendUnavailable: the broker cannot be used.
     """
-    connection = await dial.connect("counter")
-    try:
-        async with asyncio.timeout(patience):
-            waiting = [await length(connection, queue) for queue in (queues.tasks, *queues.delays())]
-            dead = await length(connection, queues.dead)
-            return Counts(waiting=sum(waiting), running=None, dead=dead, oldest=None)
-    except FAILURES as error:
-        unless_cancelled(error)
-        raise BackendUnavailable(dial.address, why(error)) from error
-    finally:
-        await hang_up(connection, patience=patience)
+    async with dial.errand("counter") as connection, asyncio.timeout(patience):
+        waiting = [await length(connection, queue) for queue in (queues.tasks, *queues.delays())]
+        dead = await length(connection, queues.dead)
+    return Counts(waiting=sum(waiting), running=None, dead=dead, oldest=None)

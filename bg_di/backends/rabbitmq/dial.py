@@ -1,7 +1,8 @@
 """The way to a broker: whichever of its nodes answers, and the queues that are there for whoever uses it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
@@ -9,6 +10,7 @@ from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
 from bg_di.backends.rabbitmq.addresses import named
+from bg_di.backends.rabbitmq.connection import Connection
 from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queue
 from bg_di.backends.rabbitmq.terms import Terms
@@ -30,11 +32,11 @@ class Dial:
         self.address = named(urls)
         self._urls = list(urls)
         self._application = application
-        self._heartbeat = terms.heartbeat
+        self._heartbeat = _told(terms.heartbeat)
         # One that hangs leaves time for the others.
         self._patience = terms.publish_timeout / len(urls)
 
-    async def connect(self, purpose: str) -> AbstractConnection:
+    async def connect(self, purpose: str) -> Connection:
         """A new connection.
 
         Raises:
@@ -52,11 +54,28 @@ class Dial:
                 return connection
         raise BackendUnavailable(self.address, "cannot be reached: " + "; ".join(failed))
 
-    async def _connect(self, url: URL, purpose: str) -> AbstractConnection:
+    @asynccontextmanager
+    async def errand(self, purpose: str) -> AsyncGenerator[Connection]:
+        """A connection for a block.
+
+        Raises:
+            BackendUnavailable: no node can be reached, or the connection fails in the block.
+        """
+        connection = await self.connect(purpose)
+        try:
+            yield connection
+        except FAILURES as error:
+            unless_cancelled(error)
+            raise BackendUnavailable(self.address, why(error)) from error
+        finally:
+            await connection.hang_up()
+
+    async def _connect(self, url: URL, purpose: str) -> Connection:
         async with asyncio.timeout(self._patience):
             return await aio_pika.connect(
                 url.update_query(heartbeat=str(self._heartbeat)),
                 client_properties={"connection_name": f"bg_di {self._application} {purpose}"},
+                connection_class=Connection,
             )
 
     async def declare(self, connection: AbstractConnection, queue: Queue) -> None:
@@ -93,7 +112,9 @@ async def length(connection: AbstractConnection, queue: Queue) -> int:
     return declared.message_count or 0
 
 
-async def hang_up(connection: AbstractConnection, *, patience: float) -> None:
-    """Close a connection, and wait for that, but only so long."""
-    closing = asyncio.create_task(connection.close())
-    await asyncio.wait([closing], timeout=patience)
+def _told(heartbeat: int) -> int:
+    """The heartbeat that the client is told, so that it has given a silent connection up after three of the user's.
+
+    It does so after three and half a one of its own, each a second longer than said, and then needs a moment.
+    """
+    return (3 * heartbeat - 4) * 2 // 7

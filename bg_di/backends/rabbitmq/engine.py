@@ -1,18 +1,22 @@
 """A broker as one application uses it in one event loop."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from bg_di.backend import Accepted, Counts, Engine, Message
 from bg_di.backends.rabbitmq.consumer import Lost, RabbitConsumer
 from bg_di.backends.rabbitmq.counting import counted
+from bg_di.backends.rabbitmq.dead import forget, put_back
 from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.publisher import Publisher
 from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.backends.rabbitmq.terms import Terms
 from bg_di.errors import BackendUnavailable
+
+Answer = TypeVar("Answer")
 
 
 class RabbitEngine(Engine):
@@ -74,9 +78,19 @@ class RabbitEngine(Engine):
 
     def counts(self) -> Counts:
         """How much waits and how much is dead. Called from any thread; it connects anew, and waits for that."""
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            counting = counted(self._dial, self._queues, patience=self._terms.publish_timeout)
-            return thread.submit(asyncio.run, counting).result()
+        return _apart(counted(self._dial, self._queues, patience=self._terms.publish_timeout))
+
+    def retry(self, task_ids: Collection[str] | None = None) -> Sequence[str]:
+        """Put dead tasks back, as if they had just been accepted; None: all of them. Called from any thread.
+
+        Whatever is dead is taken in hand once for it; what is not meant goes back. One that is cut off may leave a task
+        in both places.
+        """
+        return _apart(put_back(self._dial, self._queues, self._terms, task_ids))
+
+    def prune(self, *, before: float, dead: bool = False) -> int:
+        """Forget what has died before, if `dead`: of what has succeeded nothing is kept. Called from any thread."""
+        return _apart(forget(self._dial, self._queues, self._terms, before=before)) if dead else 0
 
     async def _accept(self, messages: Sequence[Message]) -> list[Accepted | BackendUnavailable]:
         return await asyncio.gather(*map(self._publish, messages))
@@ -87,3 +101,9 @@ class RabbitEngine(Engine):
         except BackendUnavailable as error:
             return error
         return Accepted(task_id=message.task_id, is_new=True)
+
+
+def _apart(asking: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run it in an event loop of its own: this thread may have one that cannot wait."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, asking).result()

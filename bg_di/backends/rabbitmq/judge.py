@@ -64,7 +64,7 @@ class Judge:
         return Move(self._queues.delay(wait), replace(_successor(parcel), unknown_since=since))
 
     def _dead(self, parcel: Parcel, reason: str) -> Move:
-        return Move(self._queues.dead, replace(_successor(parcel), reason=reason), lost=reason)
+        return Move(self._queues.dead, parcel.died(reason=reason), lost=reason)
 
 
 def _successor(parcel: Parcel) -> Parcel:

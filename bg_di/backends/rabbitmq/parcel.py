@@ -1,7 +1,8 @@
 """A task as a message of AMQP has it: the body as it is, and everything else in headers."""
 
 import math
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ class Parcel:
         deliveries: how often this one has been delivered, not counting this message.
         unknown_since: when the first worker did not know it.
         reason: why it comes again, or is dead.
+        died_at: when it was found to be dead.
     """
 
     task_id: str
@@ -38,6 +40,7 @@ class Parcel:
     deliveries: int = 0
     unknown_since: float | None = None
     reason: str | None = None
+    died_at: float | None = None
 
     @classmethod
     def of(cls, message: backend.Message) -> Self:
@@ -72,11 +75,29 @@ class Parcel:
                 attempt=_number(headers["attempt"]),
                 deliveries=_number(headers["deliveries"]) + _number(headers.get(_DELIVERED, 0)),
                 unknown_since=_time(headers["unknown_since"]) if "unknown_since" in headers else None,
+                died_at=_time(headers["died_at"]) if "died_at" in headers else None,
             )
         except KeyError as error:
             raise MessageMalformed(f"it has no header {error}") from None
         except ValueError as error:
             raise MessageMalformed(f"a header is wrong: {error}") from None
+
+    def anew(self) -> Self:
+        """The task as if it had just been accepted."""
+        now = time.time()
+        return type(self)(
+            task_id=self.task_id, name=self.name, version=self.version, body=self.body, added_at=now, due_at=now
+        )
+
+    def died(self, *, reason: str, attempt: int | None = None) -> Self:
+        """The task as it is kept with the reason."""
+        return replace(
+            self,
+            copy=uuid4().hex,
+            attempt=self.attempt if attempt is None else attempt,
+            reason=reason,
+            died_at=time.time(),
+        )
 
     def packed(self) -> Message:
         """A message that a broker keeps."""
@@ -95,6 +116,8 @@ class Parcel:
             headers["unknown_since"] = repr(self.unknown_since)
         if self.reason is not None:
             headers["reason"] = self.reason
+        if self.died_at is not None:
+            headers["died_at"] = repr(self.died_at)
         # The client finds what is returned to it by this id, so no two messages may have the same.
         return Message(self.body, headers=dict(headers), delivery_mode=DeliveryMode.PERSISTENT, message_id=uuid4().hex)
 
@@ -112,7 +135,7 @@ def _number(value: object) -> int:
 
 
 def _time(value: object) -> float:
-    time = float(_text(value))
-    if not math.isfinite(time):
+    number = float(_text(value))
+    if not math.isfinite(number):
         raise ValueError(f"{value!r} is no time")
-    return time
+    return number

@@ -4,17 +4,17 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import DeliveryError, PublishError
 
-from bg_di.backends.rabbitmq.dial import Dial, hang_up
+from bg_di.backends.rabbitmq.connection import Connection
+from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.queues import Queue, Queues
 from bg_di.backends.rabbitmq.terms import Terms
 from bg_di.errors import BackendUnavailable, OutcomeUnknown
 
-_CLOSING: Final = 2.0
 # Seconds before a queue that has been deleted is declared anew: who listened to it is to hear of it first.
 _REST: Final = 1.0
 
@@ -23,7 +23,7 @@ _REST: Final = 1.0
 class _Line:
     """An open connection, and the names of the queues that are known to be there."""
 
-    connection: AbstractConnection
+    connection: Connection
     channel: AbstractChannel
     declared: set[str] = field(default_factory=set)
     not_before: float = 0.0
@@ -75,7 +75,7 @@ class Publisher:
         """Close what is open."""
         line, self._line = self._line, None
         if line is not None:
-            await hang_up(line.connection, patience=_CLOSING)
+            await line.connection.hang_up()
 
     def _failed(self, error: BaseException, *, sent: bool) -> BackendUnavailable:
         if not sent:

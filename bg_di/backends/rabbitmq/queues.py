@@ -12,6 +12,9 @@ DELAYS: Final = tuple(250 * 2**level for level in range(25))
 # The engine counts by itself and buries with words. This one is for what kills every worker before it can: a queue
 # is declared once and for all, so no option may be in it.
 _DELIVERY_LIMIT: Final = 100
+# What is dead is looked through and given back as often as somebody wants. Without a limit of ours, RabbitMQ 4 throws
+# away what has been given back twenty times.
+_NO_LIMIT: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,10 @@ class Queues:
 
     def __init__(self, application: str) -> None:
         self._application = application
-        self.dead = Queue(self._name("dead"), {"x-queue-type": "quorum", "x-overflow": "reject-publish"})
+        self.dead = Queue(
+            self._name("dead"),
+            {"x-queue-type": "quorum", "x-overflow": "reject-publish", "x-delivery-limit": _NO_LIMIT},
+        )
         self.tasks = Queue(self._name("tasks"), {**_to(self.dead.name), "x-delivery-limit": _DELIVERY_LIMIT})
 
     def until(self, due_at: float) -> Queue:

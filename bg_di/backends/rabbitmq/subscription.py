@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from bg_di import log
-from bg_di.backends.rabbitmq.dial import Dial, hang_up
+from bg_di.backends.rabbitmq.connection import Connection
+from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.backends.rabbitmq.terms import Terms
@@ -16,7 +17,8 @@ from bg_di.errors import BackendUnavailable
 
 # Seconds between two tries to be connected again.
 _PAUSE: Final = 0.25
-_CLOSING: Final = 2.0
+# Seconds for the broker to confirm that it sends no more.
+_CANCELLING: Final = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +29,7 @@ class _Line:
         gone: when none can come on it any more.
     """
 
-    connection: AbstractConnection
+    connection: Connection
     channel: AbstractChannel
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     queue: AbstractQueue | None = None
@@ -70,14 +72,14 @@ class Subscription:
         self._keeping.cancel()
         await asyncio.wait([self._keeping])
         try:
-            async with asyncio.timeout(_CLOSING):
+            async with asyncio.timeout(_CANCELLING):
                 await cast(AbstractQueue, self._line.queue).cancel(self._line.tag)
         except FAILURES as error:  # then nothing comes anyway
             unless_cancelled(error)
 
     async def close(self) -> None:
         """Let go of the connection. What has not been acknowledged goes back."""
-        await hang_up(self._line.connection, patience=_CLOSING)
+        await self._line.connection.hang_up()
 
     async def _keep(self) -> None:
         while True:
@@ -106,19 +108,16 @@ class Subscription:
         """
         line = self._line
         if line.channel.is_closed:
-            await hang_up(line.connection, patience=_CLOSING)
+            await line.connection.hang_up()
             return await self._subscribe()
         line.gone.clear()
         # A broker that several ask for a queue which it is still deleting may close their connections.
-        connection = await self._dial.connect("declarer")
-        try:
+        async with self._dial.errand("declarer") as connection:
             await self._in_time(self._declare(connection))
-        finally:
-            await hang_up(connection, patience=_CLOSING)
         try:
             await self._in_time(self._listen(line))
         except BackendUnavailable:  # the broker may have heard it: once more would be twice
-            await hang_up(line.connection, patience=_CLOSING)
+            await line.connection.hang_up()
             raise
         return line
 
@@ -128,7 +127,7 @@ class Subscription:
         try:
             await self._in_time(self._begin(line))
         except BaseException:
-            await hang_up(connection, patience=_CLOSING)
+            await connection.hang_up()
             raise
         return line
 
@@ -141,7 +140,7 @@ class Subscription:
         (await line.channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(line.go)
         await self._listen(line)
 
-    async def _declare(self, connection: AbstractConnection) -> None:
+    async def _declare(self, connection: Connection) -> None:
         for queue in (self._queues.dead, self._queues.tasks):
             await self._dial.declare(connection, queue)
 

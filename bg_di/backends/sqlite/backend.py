@@ -36,7 +36,7 @@ class SqliteBackend(Backend):
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"delay", "idempotent", "unique_key", "cancel", "transaction", "listing", "counts"}
+        {"delay", "idempotent", "unique_key", "cancel", "transaction", "listing", "dead", "counts"}
     )
 
     path: str | os.PathLike[str]

@@ -88,11 +88,17 @@ class SqliteEngine(Engine):
         """How much there is to do. Called from any thread."""
         return self._thread.call(lambda store: store.counts(now=time.time()))
 
-    def retry(self, task_id: str) -> bool:
-        """Put a dead task back, as if it had just been accepted. Called from any thread."""
-        is_back = self._thread.call(lambda store: store.retry(task_id, now=time.time()))
+    def retry(self, task_ids: Collection[str] | None = None) -> Sequence[str]:
+        """Put dead tasks back, as if they had just been accepted; None: all of them. Called from any thread."""
+        wanted = self._dead() if task_ids is None else task_ids
+        back = [
+            task_id for task_id in wanted if self._thread.call(partial(Store.retry, task_id=task_id, now=time.time()))
+        ]
         self._ring()
-        return is_back
+        return back
+
+    def _dead(self) -> list[str]:
+        return [entry.task_id for entry in self.entries("dead", limit=self.counts().dead)]
 
     def prune(self, *, before: float, dead: bool = False) -> int:
         """Forget what has succeeded or was cancelled `before`, or instead what has died. Called from any thread.

@@ -113,20 +113,47 @@ class Capabilities:
             assert state(engine, given) == "succeeded"
 
     @promise("listing")
-    async def test_what_is_dead_keeps_its_reason_and_can_be_put_back(self, backend: Backend) -> None:
-        """As if it had just been accepted; what is not dead cannot."""
+    async def test_what_is_dead_keeps_its_reason(self, backend: Backend) -> None:
+        """And the number of its attempts."""
         given = message()
         async with opened(backend) as engine, working(engine) as consumer:
             await engine.accept([given])
-            assert not engine.retry(given.task_id)
             (delivery,) = await received(consumer)
             assert await consumer.bury(delivery, attempt=3, reason="ValueError: no")
             entry = engine.show(given.task_id)
             assert entry is not None
             assert (entry.state, entry.attempt, entry.reason) == ("dead", 3, "ValueError: no")
-            assert await asyncio.to_thread(engine.retry, given.task_id)
+
+    @promise("dead")
+    async def test_what_is_dead_can_be_put_back(self, backend: Backend) -> None:
+        """As if it had just been accepted, by any thread; what is not dead cannot, nor what is somebody else's."""
+        given = [message() for _ in range(3)]
+        first, second, waits = (each.task_id for each in given)
+        async with opened(backend) as engine, opened(backend, "other") as other, working(engine) as consumer:
+            await engine.accept(given[:2])
+            for delivery in await received(consumer, 2):
+                assert await consumer.bury(delivery, attempt=3, reason="no")
+            await engine.accept([message(task_id=waits, due_at=time.time() + 3600)])
+            assert list(other.retry()) == []
+            assert list(await asyncio.to_thread(engine.retry, [first, waits, "unheard of"])) == [first]
             (delivery,) = await received(consumer)
-            assert (delivery.task_id, delivery.attempt, delivery.delivery) == (given.task_id, 0, 1)
+            assert (delivery.task_id, delivery.attempt, delivery.delivery) == (first, 0, 1)
+            assert delivery.added_at > given[0].added_at
+            assert list(await asyncio.to_thread(engine.retry)) == [second]
+            (delivery,) = await received(consumer)
+            assert (delivery.task_id, delivery.attempt, delivery.delivery) == (second, 0, 1)
+
+    @promise("dead")
+    async def test_what_is_dead_can_be_forgotten(self, backend: Backend) -> None:
+        """What died before; never what is not dead."""
+        dies, waits = message(), message(due_at=time.time() + 3600)
+        async with opened(backend) as engine, working(engine) as consumer:
+            await engine.accept([dies, waits])
+            (delivery,) = await received(consumer)
+            assert await consumer.bury(delivery, attempt=1, reason="no")
+            assert engine.prune(before=dies.added_at, dead=True) == 0
+            assert await asyncio.to_thread(lambda: engine.prune(before=time.time() + 60, dead=True)) == 1
+            assert list(engine.retry()) == []
 
     @promise("listing")
     async def test_tasks_are_listed(self, backend: Backend) -> None:
@@ -166,7 +193,7 @@ class Capabilities:
             assert (counts.waiting, counts.dead) == (0, 0)
             assert counts.oldest in {0, None}
 
-    @promise("listing")
+    @promise("listing", "dead")
     async def test_what_is_done_can_be_forgotten(self, backend: Backend) -> None:
         """What is dead only if asked for, and what waits never."""
         done, dead, waits = message(), message(), message()

@@ -14,13 +14,22 @@ from bg_di.errors import InvalidOptions
 URL = "amqp://shop:s3cr3t@broker/vhost"
 
 
+@pytest.mark.parametrize("heartbeat", [3, 4, 10, 60, 65_534])
+def test_the_client_gives_a_connection_up_within_three_heartbeats(heartbeat: int) -> None:
+    """It waits for three of those that it is told, and a second more for each, and looks twice in one."""
+    told = RabbitBackend(URL, heartbeat=heartbeat).open("shop")._dial._heartbeat
+    assert told >= 1  # with none it would wait for ever
+    assert 3 * (told + 1) + max(1, told // 2) + 1 <= 3 * heartbeat
+
+
 def test_a_url_is_all_that_has_to_be_said() -> None:
     """The rest is what the documentation says."""
     backend = RabbitBackend(URL)
     assert (backend.concurrency, backend.embedded, backend.max_deliveries) == (10, True, 5)
     assert (backend.max_message_bytes, backend.unknown_after) == (256 * 1024, 3600)
     assert (backend.heartbeat, backend.publish_timeout) == (10, 4)
-    assert backend.capabilities == {"delay", "counts"}
+    assert backend.consumer_timeout == backend.longest == 1800
+    assert backend.capabilities == {"delay", "dead", "counts"}
     assert not backend.runs_here
 
 
@@ -58,6 +67,8 @@ def test_durations_are_seconds_or_timedeltas() -> None:
         ({"max_message_bytes": 1.5}, r"RabbitBackend\(max_message_bytes=1\.5\): give a number of at least 1"),
         ({"embedded": "yes"}, r"RabbitBackend\(embedded='yes'\): give True or False"),
         ({"heartbeat": 0.5}, r"RabbitBackend\(heartbeat=0\.5\): give a number of at least 1"),
+        ({"heartbeat": 2}, r"RabbitBackend\(heartbeat=2\): give at least 3 seconds"),
+        ({"consumer_timeout": 0}, r"RabbitBackend\(consumer_timeout=0\): give seconds.* above zero"),
         ({"unknown_after": -1}, r"RabbitBackend\(unknown_after=-1\): give seconds.* not negative"),
         ({"publish_timeout": 0}, r"RabbitBackend\(publish_timeout=0\): give seconds.* above zero"),
     ],

@@ -180,7 +180,7 @@ async def test_a_black_hole_is_noticed(broker: Broker, application: str, log: Lo
     """By the heartbeats that do not come, on both sides; then both begin anew."""
     async with (
         Proxy(broker.port) as proxy,
-        opened(RabbitBackend(proxy.url, heartbeat=1, publish_timeout=20), application) as engine,
+        opened(RabbitBackend(proxy.url, heartbeat=3, publish_timeout=20), application) as engine,
         working(engine) as consumer,
     ):
         accepted(await engine.accept([message()]))
