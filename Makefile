@@ -33,8 +33,9 @@ count: .venv/test valgrind  ## the limits on instructions only
 bench-durable: .venv/bench  ## durable tasks beside the bare commit and other engines, written to benchmarks/DURABLE.md
 	$(BIN)/python -m benchmarks.durable
 
-chaos: .venv/test  ## 10,000 durable tasks while processes are killed and stopped, in every narrow window
-	$(BIN)/python -m tests.chaos
+chaos: .venv/test rabbitmq  ## 10,000 durable tasks on each engine while everything under them is killed, cut and stopped
+	$(BIN)/python -m tests.chaos sqlite
+	$(BIN)/python -m tests.chaos rabbitmq
 
 # Tests start servers of their own. The package's service would be one more that nobody has asked for.
 rabbitmq:

@@ -13,9 +13,7 @@ from tests.chaos.process import run
 from tests.chaos.scene import Role, Scene
 from tests.chaos.windows import Window
 
-# Preloaded once: a process that is killed hundreds of times has to be back at once.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.chaos.process"])
 
 
 class Chaos:
@@ -37,6 +35,8 @@ class Chaos:
     async def run(self) -> None:
         """Add tasks until there are enough and enough has gone wrong; then let the application finish in peace."""
         async with self._ground.laid():
+            # Once: a process that is killed hundreds of times has to be back at once.
+            _FORKS.set_forkserver_preload(["tests.chaos.process", type(self._ground.site).__module__])
             try:
                 await self._disturbed()
                 self._armed = False

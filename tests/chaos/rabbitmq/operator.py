@@ -24,6 +24,8 @@ _PAUSE: Final = 2.0
 _ALARM: Final = 3.0
 # In hand while the queue is deleted.
 _IN_HAND: Final = 8
+# Seconds until all that was accepted has been run.
+_PATIENCE: Final = 180.0
 
 
 class Operator:
@@ -136,7 +138,7 @@ class Operator:
         return queue.name in {each["name"] for each in json.loads(told)}
 
     async def _until(self, is_so: Any) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(_PATIENCE):
             while not await is_so():
                 await asyncio.sleep(0.02)
 
