@@ -64,11 +64,12 @@ class Chaos:
         self._enough.set()
 
     def _is_enough(self) -> bool:
-        if len(self._answers.accepted) < self._plan.tasks or self._stops < self._plan.times:
-            return False
-        windows = self._scene.reader.history().windows
-        return all(windows[window.name] >= self._plan.deaths for window in self._ground.windows) and (
-            self._ground.is_enough()
+        history, plan = self._scene.reader.history(), self._plan
+        return (
+            len(self._answers.accepted) >= plan.tasks
+            and self._stops >= plan.times
+            and all(history.windows[window.name] >= plan.deaths for window in self._ground.windows)
+            and self._ground.is_enough()
         )
 
     async def _add(self, client: httpx.AsyncClient) -> None:

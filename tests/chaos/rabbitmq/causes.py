@@ -5,12 +5,13 @@ from typing import Final
 
 from tests.chaos.record import History, Line, Run
 
-# Seconds that a process may live on when it is written down that it is killed.
+# Seconds between what is done and what is written down of it.
 _EARLY: Final = 0.5
 # Seconds until the loser of a connection notices at the latest, when somebody else has the task for long.
 _LATE: Final = 30.0
-# Seconds after which something that was done has nothing to do with a loss any more.
-_LONG_AGO: Final = 25.0
+# Seconds that something lasts which is done, and until a silent connection is given up after it.
+_LASTS: Final = 12.0
+_NOTICED: Final = 12.0
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,15 @@ def _held(history: History, task_id: str, run: Run) -> Hold:
 
 def _done(history: History, first: Hold, second: Hold) -> str | None:
     """What was done to the first one's connections, before the second one had it."""
-    done = _disturbances(history, first.pid, first.since - _LONG_AGO, second.time)
+    done = _disturbances(history, first.pid, first.since - _LASTS, second.time)
     return f"connection {max(done)[1]}" if done else None
 
 
 def _done_before(history: History, lost: Line) -> str:
-    begin, end = lost["time"] - _LONG_AGO, lost["time"]
-    stops = [(line["time"], line["what"]) for line in history.ends[lost["pid"]] if begin <= line["time"] <= end]
-    done = [*_disturbances(history, lost["pid"], begin, end), *stops]
+    begin, end = lost["time"] - _LASTS - _NOTICED, lost["time"] + _EARLY
+    stops = [line["time"] for line in history.ends[lost["pid"]] if line["what"] == "stopped"]
+    done = _disturbances(history, lost["pid"], begin, end)
+    done += [(time, "stopped") for time in stops if begin <= time <= end]
     return max(done)[1] if done else "by itself"
 
 

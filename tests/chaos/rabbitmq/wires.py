@@ -63,6 +63,9 @@ class Wires:
 
     async def _cut(self, phase: Phase) -> None:
         role = self._role(serves=phase == "publishing", embedded=phase in {"consuming", "acknowledging"})
+        if phase == "connecting":
+            self._note("cut", role)
+            self._ways[role].cut()
         if await self._ways[role].cut_while(phase, patience=_PATIENCE):
             self._met[phase] += 1
             self._note(_cut(phase), role)
