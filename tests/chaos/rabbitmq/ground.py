@@ -57,7 +57,7 @@ class RabbitGround(Ground):
 
     def is_enough(self) -> bool:
         done = self._done(self.scene.reader.history())
-        return all(done[kind] >= self.scene.plan.times for kind in (*self._wires.kinds, *KINDS))
+        return all(done[kind] >= self.scene.plan.times for kind in (*self._wires.kinds(), *KINDS))
 
     async def has_finished(self) -> bool:
         return await self._operator.is_empty()
