@@ -37,7 +37,8 @@ def hold(line: Line, run: Run | None = None) -> Hold:
 
 def run_again(history: History, task_id: str, first: Run, second: Run) -> str | None:
     """Why an attempt was started once more; None if nothing is known that explains it."""
-    one, other = (_held(history, task_id, run) for run in (first, second))
+    # Whoever had it first may be the last to start it.
+    one, other = sorted((_held(history, task_id, run) for run in (first, second)), key=lambda held: held.since)
     if one.copy == other.copy:
         return delivered_again(history, one, other)
     before = [run for run in history.started[task_id] if run.attempt == first.attempt - 1]
