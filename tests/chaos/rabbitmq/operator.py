@@ -45,7 +45,8 @@ class Operator:
 
     async def is_empty(self) -> bool:
         """Whether no task waits and none is in hand."""
-        for _ in range(2):  # what it tells is half a second old
+        for _ in range(3):  # what it tells is half a second old, or more where it has much to do
+            await asyncio.sleep(1)
             told = await asyncio.to_thread(self._broker.control, "list_queues", "--formatter=json", "name", "messages")
             if any(queue["messages"] for queue in json.loads(told) if queue["name"] != _QUEUES.dead.name):
                 return False
