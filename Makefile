@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: test check demo demo-durable chaos bench bench-durable count rabbitmq valgrind clean
+.PHONY: test check demo demo-durable chaos bench bench-durable bench-rabbitmq count rabbitmq valgrind clean
 
 test: .venv/test rabbitmq  ## everything that is promised, proven
 	rm -f .coverage .coverage.*
@@ -32,6 +32,9 @@ count: .venv/test valgrind  ## the limits on instructions only
 
 bench-durable: .venv/bench  ## durable tasks beside the bare commit and other engines, written to benchmarks/DURABLE.md
 	$(BIN)/python -m benchmarks.durable
+
+bench-rabbitmq: .venv/bench rabbitmq  ## durable tasks beside the bare publish, taskiq and Celery, written to benchmarks/RABBITMQ.md
+	$(BIN)/python -m benchmarks.rabbitmq
 
 chaos: .venv/test rabbitmq  ## 10,000 durable tasks on each engine while everything under them is killed, cut and stopped
 	$(BIN)/python -m tests.chaos sqlite

@@ -182,6 +182,14 @@ class Backend(ABC):
 class Engine(ABC):
     """The live handle of a backend, for one application and event loop."""
 
+    async def prepare(self) -> None:  # noqa: B027  # not every engine has something to make
+        """Make what tasks are kept in. Called at start-up where no worker of this engine starts; by default nothing.
+
+        Raises:
+            BackendOccupied: it is somebody else's. The application does not start.
+            BackendUnavailable: it cannot be made at the moment. It is made when tasks are handed over.
+        """
+
     @abstractmethod
     async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
         """Keep messages, in one go; when it returns, those that were accepted survive whatever is killed.

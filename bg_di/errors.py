@@ -5,6 +5,7 @@ BackgroundTaskError
 ├── BackgroundTasksUnavailable   no request is current where a task is added, or its tasks have ended
 ├── BackendIncapable             an engine has no means for what it was asked for
 ├── BackendUnavailable           an engine does not work, and the operation has changed nothing
+│   ├── BackendOccupied          what it would keep tasks in is somebody else's
 │   └── OutcomeUnknown           an engine failed where the operation may have been written all the same
 ├── InvalidOptions               an option of the module, or a policy of a task, is unknown or has a wrong value
 │                                (also a ValueError)
@@ -77,6 +78,10 @@ class BackendUnavailable(BackgroundTaskError):
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
         return type(self), (self.engine, self.why)
+
+
+class BackendOccupied(BackendUnavailable):
+    """What an engine would keep tasks in is somebody else's, or was made otherwise: it does not pass by itself."""
 
 
 class OutcomeUnknown(BackendUnavailable):

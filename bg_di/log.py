@@ -172,6 +172,10 @@ def worker_not_stopped(backend: str, error: Exception) -> None:
     logger.error("the worker of %r could not give back what it had in hand: %s", backend, error)
 
 
+def engine_not_ready(backend: str, error: Exception) -> None:
+    logger.error("the backend %r cannot keep tasks yet; it is tried again when there are some: %s", backend, error)
+
+
 def engine_not_closed(backend: str, error: Exception) -> None:
     logger.error("the backend %r could not be closed: %s", backend, error)
 
@@ -215,8 +219,8 @@ def lease_lost(name: str, task_id: str) -> None:
     )
 
 
-def connection_lost(engine: str) -> None:
-    logger.error("the connection of a worker to %s is lost; it tries to be back until it is", engine)
+def connection_lost(engine: str, why: str) -> None:
+    logger.error("the connection of a worker to %s is lost: %s; it tries to be back until it is", engine, why)
 
 
 def connection_fails(error: Exception) -> None:

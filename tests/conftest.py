@@ -1,10 +1,11 @@
-"""What all tests share: every coroutine test runs on asyncio, on uvloop and on trio."""
+"""What all tests share: every coroutine test runs on asyncio, on uvloop and on trio; and there is one broker."""
 
 import logging
 from collections.abc import Iterator
 
 import pytest
 
+from tests.backends.rabbitmq.server import Broker
 from tests.harness import Log
 
 # As the suite of a library, its assertions would show no values.
@@ -29,3 +30,10 @@ def log() -> Iterator[Log]:
     logging.getLogger("bg_di").addHandler(handler)
     yield handler
     logging.getLogger("bg_di").removeHandler(handler)
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """The one for all tests that need no other; each has applications of its own on it."""
+    with Broker() as broker:
+        yield broker

@@ -1,6 +1,7 @@
 """Promise 12 of start and end: workers start when all else has, and stop before anything does."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -12,8 +13,8 @@ from ellar.testing import Test
 
 from bg_di import BackgroundTasks, BackgroundTasksModule, background_task, collect_background_tasks
 from bg_di.edge.lifespan import WORKERS_ONLY
-from bg_di.errors import BackendUnavailable
-from tests.backends.memory import Memory, MemoryBackend
+from bg_di.errors import BackendOccupied, BackendUnavailable
+from tests.backends.memory import Memory, MemoryBackend, MemoryEngine
 from tests.backends.shop import Shop
 from tests.clock import JUMPING
 from tests.conftest import BACKENDS
@@ -259,6 +260,72 @@ async def test_a_worker_that_is_not_embedded_works_elsewhere() -> None:
     async with running(shop.app, **{WORKERS_ONLY: {"engine"}}):
         await shop.memory.until("acknowledge")
     assert ran == ["task"]
+
+
+class Preparing(MemoryEngine):
+    """Says that it was to prepare, and may fail."""
+
+    def __init__(self, backend: "Prepared", application: str) -> None:
+        super().__init__(backend, application)
+        self._failure = backend.failure
+
+    async def prepare(self) -> None:
+        self._memory.tell("prepare", "")
+        if self._failure is not None:
+            raise self._failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(MemoryBackend):
+    failure: Exception | None
+
+    def open(self, application: str) -> Preparing:
+        return Preparing(self, application)
+
+
+def preparing(failure: Exception | None, *, embedded: bool) -> tuple[Memory, App]:
+    """An application that hands tasks over, and what its engine has heard, which fails to prepare."""
+    memory = Memory()
+    backends = {"engine": Prepared(memory=memory, embedded=embedded, failure=failure)}
+    return memory, application(tasks=BackgroundTasksModule.setup(name="shop", tasks=[task], backends=backends))
+
+
+@ON_ASYNCIO
+async def test_what_tasks_are_kept_in_is_made_at_start_up() -> None:
+    """Where no worker does so as it begins."""
+    memory, app = preparing(None, embedded=False)
+    async with running(app) as lifespan:
+        assert lifespan.said == ["startup.complete"]
+        assert memory.told == [("prepare", "")]
+    memory, app = preparing(None, embedded=True)
+    async with running(app):
+        assert memory.told == []
+
+
+@ON_ASYNCIO
+async def test_an_engine_that_is_away_does_not_hinder_the_start(log: Log) -> None:
+    """It may be back when there are tasks. It is named."""
+    _, app = preparing(BackendUnavailable("broker", "is away"), embedded=False)
+    async with running(app) as lifespan:
+        assert lifespan.said == ["startup.complete"]
+    assert log.messages == [
+        "the backend 'engine' cannot keep tasks yet; it is tried again when there are some: broker is away"
+    ]
+
+
+@ON_ASYNCIO
+@pytest.mark.parametrize(
+    ("failure", "why"),
+    [
+        (BackendOccupied("broker", "has another queue"), "bg_di.errors.BackendOccupied: broker has another queue"),
+        (ValueError("no"), "ValueError: no"),
+    ],
+)
+async def test_an_engine_that_never_will_do_is_a_failed_start_up(failure: Exception, why: str) -> None:
+    """Somebody has to change something first."""
+    _, app = preparing(failure, embedded=False)
+    async with running(app) as lifespan:
+        assert lifespan.said == ["startup.failed", f"background tasks cannot be kept: {why}"]
 
 
 @ON_ASYNCIO

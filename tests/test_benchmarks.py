@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import failed
-from benchmarks.durable.enqueuing import Latencies
-from benchmarks.durable.limits import judged as judged_durable
-from benchmarks.durable.report import RESULTS
+from benchmarks.durable import report as durable
+from benchmarks.engines.limits import judged as judged_durable
 from benchmarks.limits import INSTRUCTIONS, judged
+from benchmarks.rabbitmq import report as rabbitmq
 from benchmarks.subjects import Subject
 
 # What Ellar and Starlette take, and what bg_di takes if it uses each limit to the full.
@@ -85,13 +85,9 @@ def test_a_slow_route_fails_and_is_named(capsys: pytest.CaptureFixture[str]) -> 
 BARE = [*[1.0] * 98, 2.0, 2.0]
 
 
-def latencies(ours: list[float]) -> Latencies:
-    return Latencies(ours=[ours], thread=[BARE], commit=[BARE])
-
-
 def test_enqueuing_at_its_limit_passes(capsys: pytest.CaptureFixture[str]) -> None:
     """A limit is the largest value that is allowed."""
-    assert not failed(judged_durable(latencies([1.15 * seconds for seconds in BARE])))
+    assert not failed(judged_durable([[1.15 * seconds for seconds in BARE]], [BARE], "the bare one"))
     assert capsys.readouterr().err == ""
 
 
@@ -100,31 +96,38 @@ def test_enqueuing_at_its_limit_passes(capsys: pytest.CaptureFixture[str]) -> No
     [
         (
             [*[1.2] * 98, 2.0, 2.0],
-            "p50 of enqueuing a task, idle, against the same commit through a bare thread: 1.2000",
+            "p50 of enqueuing a task, idle, against the bare one: 1.2000",
         ),
         (
             [*[1.0] * 98, 4.0, 4.0],
-            "p99 of enqueuing a task, idle, against the same commit through a bare thread: 2.0000",
+            "p99 of enqueuing a task, idle, against the bare one: 2.0000",
         ),
     ],
 )
 def test_slow_enqueuing_fails_and_is_named(ours: list[float], named: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Most of it, or the slowest."""
-    assert failed(judged_durable(latencies(ours)))
+    assert failed(judged_durable([ours], [BARE], "the bare one"))
     assert capsys.readouterr().err.startswith(f"over the limit: {named}")
 
 
-def test_everything_about_durable_tasks_can_be_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "results", "title"),
+    [
+        ("benchmarks.durable", durable.RESULTS, "# What durable tasks cost\n"),
+        ("benchmarks.rabbitmq", rabbitmq.RESULTS, "# What durable tasks cost on RabbitMQ\n"),
+    ],
+)
+def test_everything_about_durable_tasks_can_be_measured(module: str, results: Path, title: str) -> None:
     """Also where no other engine is installed. How long anything takes is not looked at, and nothing is written."""
-    before = RESULTS.read_bytes() if RESULTS.exists() else None
+    before = results.read_bytes() if results.exists() else None
     run = subprocess.run(
-        [sys.executable, "-m", "benchmarks.durable", "--quick"],
+        [sys.executable, "-m", module, "--quick"],
         capture_output=True,
         text=True,
         check=False,
         cwd=Path(__file__).parents[1],
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("# What durable tasks cost\n")
+    assert run.stdout.startswith(title)
     assert "| bg_di | 10 of 10 | 6 of 6 |" in run.stdout
-    assert before == (RESULTS.read_bytes() if RESULTS.exists() else None)
+    assert before == (results.read_bytes() if results.exists() else None)

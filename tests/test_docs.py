@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+from tests.pages import DOCS, ROOT, blocks
 
-
-def blocks(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("**/*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_python_block_runs(page: Path, tmp_path: Path) -> None:
+def test_every_python_block_runs(
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One after another, as a reader would type them; what they assert holds."""
     logging.getLogger("ellar").setLevel(logging.WARNING)
+    monkeypatch.setenv("SHOP_FOLDER", str(tmp_path))
+    if "RABBITMQ_URL" in page.read_text():
+        monkeypatch.setenv("RABBITMQ_URL", request.getfixturevalue("broker").url)
     script = tmp_path / f"{page.stem}.py"
     script.write_text("\n".join(blocks(page)))
     runpy.run_path(str(script), run_name=page.stem)

@@ -1,6 +1,7 @@
 """The public names, and what importing them costs."""
 
 import bg_di
+import bg_di.backends
 import bg_di.testing
 
 
@@ -26,6 +27,22 @@ def test_the_public_names_are_those_of_the_contract() -> None:
         "current_background_tasks",
     ]
     assert bg_di.testing.__all__ == ["BackendContract", "RecordingBackgroundTasks", "override_everywhere"]
+    assert bg_di.backends.__all__ == [
+        "Accepted",
+        "Backend",
+        "BackendUnavailable",
+        "Capability",
+        "Consumer",
+        "Counts",
+        "Delivery",
+        "Engine",
+        "Entry",
+        "InProcessBackend",
+        "Message",
+        "OutcomeUnknown",
+        "Seconds",
+        "StoredState",
+    ]
 
 
 def test_every_public_name_says_what_it_is() -> None:

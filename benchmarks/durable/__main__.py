@@ -15,10 +15,12 @@ from benchmarks.durable import report
 from benchmarks.durable.beside import compared
 from benchmarks.durable.enqueuing import enqueued
 from benchmarks.durable.kills import survivals
-from benchmarks.durable.limits import judged
 from benchmarks.durable.looping import gaps
 from benchmarks.durable.rates import rates
 from benchmarks.durable.scale import FULL, QUICK, Scale
+from benchmarks.engines.limits import judged
+
+AGAINST = "the same commit through a bare thread"
 
 
 def measure(scale: Scale) -> report.Results:
@@ -45,7 +47,8 @@ def main() -> bool:
     if quick:
         return False
     report.RESULTS.write_text(document + "\n")
-    return failed(judged(results.enqueuing.idle))
+    idle = results.enqueuing.idle
+    return failed(judged(idle.ours, idle.thread, AGAINST))
 
 
 def _folder(parent: str, name: str) -> Path:

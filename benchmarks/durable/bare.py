@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from benchmarks.durable.application import NAME
+from benchmarks.engines.application import NAME
 from bg_di.backend import Message
 from bg_di.backends.sqlite import schema, statements
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ellar.app import App
 
-from benchmarks.durable.application import application, engine_of, fill, message, working
+from benchmarks.durable.application import application
 from benchmarks.durable.scale import Scale
+from benchmarks.engines.application import engine_of, fill, message, working
 
 TICK = 0.001
 _BACKLOG = 1000

@@ -1,6 +1,37 @@
-"""Where tasks run: in the process, or on engines that keep them beyond it, each in a package of its own."""
+"""Where tasks run: in the process, or on engines that keep them beyond it, each in a package of its own.
 
-from bg_di.backend import Backend
+What stands here is all that a backend of one's own needs.
+"""
+
+from bg_di.backend import (
+    Accepted,
+    Backend,
+    Capability,
+    Consumer,
+    Counts,
+    Delivery,
+    Engine,
+    Entry,
+    Message,
+    StoredState,
+)
 from bg_di.backends.in_process import InProcessBackend
+from bg_di.errors import BackendUnavailable, OutcomeUnknown
+from bg_di.values import Seconds
 
-__all__ = ["Backend", "InProcessBackend"]
+__all__ = [
+    "Accepted",
+    "Backend",
+    "BackendUnavailable",
+    "Capability",
+    "Consumer",
+    "Counts",
+    "Delivery",
+    "Engine",
+    "Entry",
+    "InProcessBackend",
+    "Message",
+    "OutcomeUnknown",
+    "Seconds",
+    "StoredState",
+]

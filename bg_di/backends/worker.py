@@ -46,6 +46,9 @@ class Worker:
         name: of the engine.
         tasks: what it may run, by name.
         carried: the context variables that travel.
+
+    Attributes:
+        name: as given.
     """
 
     _consumer: Consumer
@@ -55,7 +58,7 @@ class Worker:
         self, runner: Runner, name: str, tasks: Mapping[str, ListedTask], carried: Sequence[ContextVar[Any]]
     ) -> None:
         self._runner = runner
-        self._name = name
+        self.name = name
         self._backend: Backend = runner.engines.backends[name]
         self._tasks = tasks
         self._carried = {variable.name: variable for variable in carried}
@@ -68,8 +71,8 @@ class Worker:
         Raises:
             BackendUnavailable: the engine cannot be reached.
         """
-        engine = self._runner.engines.of(self._name)
-        self._consumer = await engine.consume(list(self._tasks), version=VERSION, lost=partial(log.dead, self._name))
+        engine = self._runner.engines.of(self.name)
+        self._consumer = await engine.consume(list(self._tasks), version=VERSION, lost=partial(log.dead, self.name))
         self._receiving = asyncio.create_task(self._receive(), context=Context())
 
     async def stop(self, grace: float) -> None:
@@ -87,11 +90,11 @@ class Worker:
                 task.cancel()
             await self._ended(_CUT_OFF_TIMEOUT)
             for delivery in self._running.values():
-                log.runs_on(self._name, delivery.name, delivery.task_id)
+                log.runs_on(self.name, delivery.name, delivery.task_id)
             try:
                 await self._consumer.stop()
             except Exception as error:  # noqa: BLE001  # whatever it is, the application is to end in order
-                log.worker_not_stopped(self._name, error)
+                log.worker_not_stopped(self.name, error)
 
     async def _ended(self, seconds: float) -> None:
         if self._running:
@@ -103,7 +106,10 @@ class Worker:
             if not free:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 continue
-            for delivery in await self._insist(partial(self._consumer.receive, free)):
+            deliveries = await self._insist(partial(self._consumer.receive, free))
+            if not deliveries:  # it has been stopped, and would say so for ever
+                return
+            for delivery in deliveries:
                 # Each in variables of its own: those of whoever has started the worker are nobody's here.
                 task = asyncio.create_task(self._deliver(delivery), context=Context())
                 self._running[task] = delivery
@@ -113,25 +119,25 @@ class Worker:
         try:
             verdict = await self._run(delivery)
             if not await self._insist(partial(verdict.settle, self._consumer, delivery)):
-                log.delivery_lost(self._name, delivery.name, delivery.task_id)
+                log.delivery_lost(self.name, delivery.name, delivery.task_id)
         except asyncio.CancelledError:
-            log.given_back(self._name, delivery.name, delivery.task_id)
+            log.given_back(self.name, delivery.name, delivery.task_id)
             raise
 
     async def _run(self, delivery: Delivery) -> Verdict:
-        tasks = DeliveryTasks(self._runner, self._name, lambda: self._cuts_off)
+        tasks = DeliveryTasks(self._runner, self.name, lambda: self._cuts_off)
         try:
             return await tasks.run(self._plan(delivery, tasks), delivery.attempt + 1)
         except _NotUnderstood as error:
-            log.not_understood(self._name, delivery.name, delivery.task_id, error)
+            log.not_understood(self.name, delivery.name, delivery.task_id, error)
             # Longer each time, so that it costs little until it is understood.
             wait = min(max(error.waited, _SHORTEST_WAIT), _LONGEST_WAIT)
             return Again(wait, delivery.attempt, str(error))
         except (MessageMalformed, MessageVersionUnknown) as error:
-            log.dead(self._name, delivery.task_id, delivery.name, str(error))
+            log.dead(self.name, delivery.task_id, delivery.name, str(error))
             return Dead(delivery.attempt, str(error))
         except Exception as error:  # noqa: BLE001  # of our own making: it is not to be tried for ever
-            log.worker_failed(self._name, delivery.name, delivery.task_id, error)
+            log.worker_failed(self.name, delivery.name, delivery.task_id, error)
             return Dead(delivery.attempt, reason_of(error))
 
     def _plan(self, delivery: Delivery, tasks: DeliveryTasks) -> Plan:
@@ -159,11 +165,11 @@ class Worker:
                 answer = await ask()
             except Exception as error:  # noqa: BLE001  # whatever an engine raises, its tasks are not to be forgotten
                 if not self._is_away:
-                    log.engine_away(self._name, error)
+                    log.engine_away(self.name, error)
                 self._is_away = True
                 await asyncio.sleep(_PAUSE)
             else:
                 if self._is_away:
-                    log.engine_back(self._name)
+                    log.engine_back(self.name)
                 self._is_away = False
                 return answer

@@ -1,13 +1,14 @@
 """The lifespan of an application: workers start when all else has, and stop before anything does."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bg_di import log
 from bg_di.backends.worker import Worker
+from bg_di.errors import BackendOccupied, BackendUnavailable
 from bg_di.runner import Runner
 from bg_di.steps import in_words, on_asyncio
 
@@ -23,6 +24,7 @@ class Lifespan:
         app: what is inside the outermost frame.
         runner: of the application.
         workers: that are to work in this process.
+        others: the engines that have none here, and to which tasks may be handed over.
         grace_period: seconds that their running deliveries have to end.
         receive, send: what the server calls it with.
     """
@@ -32,6 +34,7 @@ class Lifespan:
         app: ASGIApp,
         runner: Runner,
         workers: Sequence[Worker],
+        others: Collection[str],
         grace_period: float,
         receive: Receive,
         send: Send,
@@ -39,6 +42,7 @@ class Lifespan:
         self._app = app
         self._runner = runner
         self._workers = workers
+        self._others = others
         self._grace_period = grace_period
         self._receive = receive
         self._send = send
@@ -82,6 +86,7 @@ class Lifespan:
         if message["type"] == "lifespan.startup.complete":
             await self._start_workers()
         else:
+            await self._stop_workers()  # an application that is cancelled says so before anybody else does
             await self._runner.engines.close()
         if self._failure is None:
             await self._send(message)
@@ -97,6 +102,22 @@ class Lifespan:
         except Exception as error:  # noqa: BLE001  # whatever it is, the server is told
             self._failure = f"a worker of background tasks could not start: {in_words(error)}"
             await self._stop_workers()
+            return
+        try:
+            await self._prepare()
+        except Exception as error:  # noqa: BLE001  # likewise
+            self._failure = f"background tasks cannot be kept: {in_words(error)}"
+            await self._stop_workers()
+
+    async def _prepare(self) -> None:
+        """Make the other engines ready. One that cannot be used now may be when it is needed."""
+        for name in self._others:
+            try:
+                await self._runner.engines.of(name).prepare()
+            except BackendOccupied:
+                raise
+            except BackendUnavailable as error:
+                log.engine_not_ready(name, error)
 
     async def _stop_workers(self) -> None:
         started, self._started = self._started, []

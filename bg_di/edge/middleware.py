@@ -1,6 +1,6 @@
 """The outermost frame of a request: its collection begins and ends here."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import ceil
 
 from starlette.responses import JSONResponse, Response
@@ -60,6 +60,12 @@ class BackgroundTasksMiddleware:
             if (backend.embedded if only is None else name in only)
         ]
 
+    def _without(self, workers: Sequence[Worker]) -> Collection[str]:
+        """The engines to which tasks may be handed over, and for which none of these workers works."""
+        if not self._destinations.tasks:
+            return ()
+        return self.runner.engines.backends.keys() - {worker.name for worker in workers}
+
     def refuse(self) -> Response:
         """What a client gets whose tasks no engine has accepted."""
         body = {"detail": "Service Unavailable", "status_code": HTTP_503_SERVICE_UNAVAILABLE}
@@ -68,7 +74,10 @@ class BackgroundTasksMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" and scope["type"] != "websocket":
             workers = self._workers(scope)
-            return await Lifespan(self.app, self.runner, workers, self._grace_period, receive, send).run(scope)
+            lifespan = Lifespan(
+                self.app, self.runner, workers, self._without(workers), self._grace_period, receive, send
+            )
+            return await lifespan.run(scope)
         tasks = ConnectionTasks(self, scope, receive, send)
         if self.overrides is not None:
             tasks.substitute = self.overrides.substitute

@@ -248,6 +248,37 @@ async def test_who_is_cancelled_while_it_shuts_down_gives_back_at_once(log: Log)
     assert shop.memory.closed == shop.memory.opened == 1
 
 
+async def test_who_is_cancelled_before_it_is_told_to_shut_down_gives_back_first(log: Log) -> None:
+    """The application says that it has ended on its own, before its frame hears of it; nobody waits for ever."""
+    started = anyio.Event()
+
+    @background_task(name="endless")
+    async def endless() -> None:
+        started.set()
+        await anyio.sleep(NEVER)
+
+    shop = Shop(endless, grace_period=0)
+    await shop.add(endless)
+    to_app: asyncio.Queue[Any] = asyncio.Queue()
+    said: list[str] = []
+    shop.memory.ending = said.append
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+
+    serving = asyncio.create_task(shop.app({"type": "lifespan", "state": {}}, to_app.get, send))
+    await to_app.put({"type": "lifespan.startup"})
+    await started.wait()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    kept = shop.memory.one()
+    assert (kept.state, kept.delivery) == ("accepted", 0)
+    assert "was cut off" in log.messages[0]
+    assert said == ["lifespan.startup.complete", "stop", "close", "lifespan.shutdown.failed"]
+    assert shop.memory.closed == shop.memory.opened == 1
+
+
 async def test_a_cancelled_error_of_the_tasks_own_is_its_failure() -> None:
     """It awaited what somebody else had cancelled."""
     heard = Heard()

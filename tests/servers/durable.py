@@ -1,4 +1,4 @@
-"""The application whose tasks are on a file. Where that is, and how it is set up, an environment variable says."""
+"""The application whose tasks are on an engine. Which, and how it is set up, an environment variable says."""
 
 import asyncio
 import gc
@@ -15,13 +15,15 @@ from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bg_di import INJECTED, BackgroundTasks, BackgroundTasksModule, TaskContext, background_task
+from bg_di.backend import Backend
+from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.sqlite import SqliteBackend
 from tests.servers import logs
 from tests.servers.files import SETTINGS
 from tests.servers.stage import cue
 
-logs.configure()
 _settings: dict[str, Any] = json.loads(os.environ[SETTINGS])
+logs.configure(_settings.get("level", "WARNING"))
 _is_new = _settings.get("version", "new") == "new"
 
 
@@ -54,6 +56,12 @@ async def work(stage: str, what: str) -> None:
     await cue(stage, "working")
 
 
+@background_task(name="hold", backend="durable")
+async def hold(stage: str, what: str, context: Inject[TaskContext] = INJECTED) -> None:
+    await cue(stage, f"{what} in {os.getpid()}, delivery {context.delivery}")
+    await cue(stage, what)
+
+
 @background_task(name="nothing", backend="durable")
 async def nothing(stage: str, what: str) -> None: ...
 
@@ -64,6 +72,7 @@ TASKS: dict[str, Any] = {
     "changed": background_task(name="changed", backend="durable")(changed if _is_new else unchanged),
     "deliver": deliver,
     "work": work,
+    "hold": hold,
     "nothing": nothing,
 }
 if _is_new:
@@ -122,18 +131,25 @@ class Hooks(ModuleBase, IApplicationStartup, IApplicationShutdown):
             await cue(stage, "on_shutdown")
 
 
+def backends() -> dict[str, Backend]:
+    """On a broker, or on files."""
+    backend = _settings.get("backend", {})
+    if "url" in _settings:
+        return {"durable": RabbitBackend(_settings["url"], **backend)}
+    path, backend = _settings["path"], {"busy_timeout": 0.3, **backend}
+    return {
+        "durable": SqliteBackend(path, **backend),
+        # Waits for as long as somebody else writes, and another file, so that nothing is mixed up.
+        "patient": SqliteBackend(f"{path}-patient", **{**backend, "busy_timeout": 10}),
+    }
+
+
 def create(name: str) -> App:
     """An application of that name."""
-    path = _settings["path"]
-    backend: dict[str, Any] = {"busy_timeout": 0.3, **_settings.get("backend", {})}
     tasks = BackgroundTasksModule.setup(
-        name=name,
+        name=name + _settings.get("suffix", ""),
         tasks=list(dict.fromkeys(TASKS.values())),
-        backends={
-            "durable": SqliteBackend(path, **backend),
-            # Waits for as long as somebody else writes, and another file, so that nothing is mixed up.
-            "patient": SqliteBackend(f"{path}-patient", **{**backend, "busy_timeout": 10}),
-        },
+        backends=backends(),
         retry_after=7,
         **_settings.get("options", {}),
     )
@@ -166,7 +182,7 @@ def mounted() -> ASGIApp:
 
 
 def several() -> ASGIApp:
-    """Two applications on one file, and one without our module; the first part of the path says which is meant."""
+    """Two applications on one engine, and one without our module; the first part of the path says which is meant."""
     plain = ModuleRouter("/")
 
     @plain.get("/{stage}/{what}")
@@ -181,7 +197,7 @@ def several() -> ASGIApp:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await _live(list(applications.values()), scope, receive, send)
+            await live(list(applications.values()), scope, receive, send)
             return
         _, application, *rest = scope["path"].split("/")
         await applications[application]({**scope, "path": "/".join(["", *rest])}, receive, send)
@@ -189,7 +205,7 @@ def several() -> ASGIApp:
     return serve
 
 
-async def _live(applications: list[ASGIApp], scope: Scope, receive: Receive, send: Send) -> None:
+async def live(applications: list[ASGIApp], scope: Scope, receive: Receive, send: Send) -> None:
     """Run the lifespans of all of them as one."""
     said: asyncio.Queue[Message] = asyncio.Queue()
     told: list[asyncio.Queue[Message]] = [asyncio.Queue() for _ in applications]

@@ -15,11 +15,11 @@ class JSONLines(logging.Formatter):
         return json.dumps({**fields, "traceback": traceback})
 
 
-def configure() -> None:
-    """Log warnings of everybody."""
+def configure(level: str = "WARNING") -> None:
+    """Log what everybody has to say at that level."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONLines())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def handled(by: str, context: IHostContext, error: Exception) -> JSONResponse:

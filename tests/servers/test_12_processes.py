@@ -1,13 +1,12 @@
-"""Promise 12, with several processes, applications and versions on one file."""
+"""Promise 12, with several processes, applications and versions on one engine, a file or a broker."""
 
 from collections import Counter
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.servers.connection import Connection
-from tests.servers.files import settings, states
+from tests.servers.places import Place
 from tests.servers.process import Record, Server
 from tests.servers.stage import PATIENCE, Stage
 
@@ -16,10 +15,9 @@ WORKER = "tests.servers.durable:shop"
 REQUESTS = 200
 
 
-def test_four_processes_of_a_server_share_the_work(tmp_path: Path) -> None:
+def test_four_processes_of_a_server_share_the_work(place: Place) -> None:
     """All of them have their hands full at once; each task runs once, and nobody is told that the file is locked."""
-    path = tmp_path / "tasks.db"
-    environment = settings(path, backend={"concurrency": 2, "busy_timeout": 2})
+    environment = place.settings(backend={"concurrency": 2})
     with (
         Stage("working") as stage,
         Server("uvicorn-h11", APP, "--workers=4", environment=environment) as server,
@@ -41,39 +39,37 @@ def test_four_processes_of_a_server_share_the_work(tmp_path: Path) -> None:
         assert Counter(number for number, _, _ in ran) == dict.fromkeys(map(str, range(REQUESTS)), 1)
     assert "locked" not in server.output
     assert complaints(server) == []
-    assert list(states(path).values()) == ["succeeded"] * REQUESTS
+    assert place.has_only_succeeded(REQUESTS)
 
 
 @pytest.mark.parametrize("why", ["its lifespan is off", "it is mounted", "it only serves"])
-def test_what_an_application_does_not_run_itself_a_worker_runs(tmp_path: Path, why: str) -> None:
+def test_what_an_application_does_not_run_itself_a_worker_runs(place: Place, why: str) -> None:
     """It is accepted and left to others."""
-    path = tmp_path / "tasks.db"
     app, options, prefix, backend = {
         "its lifespan is off": (APP, ["--lifespan=off"], "", {}),
         "it is mounted": ("tests.servers.durable:mounted", ["--factory"], "/inner", {}),
         "it only serves": (APP, [], "", {"embedded": False}),
     }[why]
-    environment = settings(path, backend=backend)
+    environment = place.settings(backend=backend)
     with (
         Stage() as stage,
         Server("uvicorn-h11", app, *options, environment=environment) as server,
         server.connect() as connection,
     ):
         assert connection.get(f"{prefix}/{stage.name}/say/ran").status == 200
-        assert list(states(path).values()) == ["accepted"]
+        assert place.counts().waiting == 1
         assert stage.heard == ["handler"]
         with Server("worker", WORKER, environment=environment):
             stage.wait_for("ran")
             assert connection.get(f"{prefix}/{stage.name}/say/another").status == 200
             stage.wait_for("another")
-    assert list(states(path).values()) == ["succeeded"] * 2
+    assert place.has_only_succeeded(2)
 
 
-def test_applications_of_a_process_on_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+def test_applications_of_a_process_on_one_engine_do_not_disturb_each_other(place: Place) -> None:
     """Each runs its own tasks; one without our module serves beside them; all end in good order."""
-    path = tmp_path / "tasks.db"
     with Stage() as stage:
-        environment = settings(path, stage=stage.name)
+        environment = place.settings(stage=stage.name)
         with Server("uvicorn-h11", "tests.servers.durable:several", "--factory", environment=environment) as server:
             with server.connect() as connection:
                 assert connection.get(f"/plain/{stage.name}/nothing").body == b'"nothing"'
@@ -90,15 +86,15 @@ def test_applications_of_a_process_on_one_file_do_not_disturb_each_other(tmp_pat
             "office": 1,
             "on_shutdown": 2,
         }
-    assert list(states(path, "shop").values()) == list(states(path, "office").values()) == ["succeeded"]
+    assert place.has_only_succeeded(1, "shop")
+    assert place.has_only_succeeded(1, "office")
 
 
-def test_versions_of_an_application_that_serve_and_work_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_versions_of_an_application_that_serve_and_work_at_once_lose_nothing(place: Place) -> None:
     """Each adds what the other one has to run, or to leave; then the old one ends."""
-    path = tmp_path / "tasks.db"
     with Stage() as stage, ExitStack() as stack:
         servers = {
-            version: stack.enter_context(Server("uvicorn-h11", APP, environment=settings(path, version=version)))
+            version: stack.enter_context(Server("uvicorn-h11", APP, environment=place.settings(version=version)))
             for version in ("old", "new")
         }
         old, new = (stack.enter_context(server.connect()) for server in servers.values())
@@ -115,40 +111,36 @@ def test_versions_of_an_application_that_serve_and_work_at_once_lose_nothing(tmp
         servers["new"].terminate()
         servers["new"].wait()
         assert Counter(cue for cue in stage.heard if cue != "handler") == dict.fromkeys(expected, 1)
-    assert set(states(path).values()) == {"succeeded"}
+    assert place.has_only_succeeded(len(expected))
 
 
-def test_what_old_workers_do_not_understand_waits_for_new_ones(tmp_path: Path) -> None:
+def test_what_old_workers_do_not_understand_waits_for_new_ones(place: Place) -> None:
     """The processes that serve are deployed first, then those that work. What was old all along runs meanwhile."""
-    path = tmp_path / "tasks.db"
-    web = settings(path, backend={"embedded": False})
+    web = place.settings(backend={"embedded": False})
     with Stage() as stage, Server("uvicorn-h11", APP, environment=web) as server, server.connect() as connection:
-        with Server("worker", WORKER, environment=settings(path, version="old")) as worker:
+        with Server("worker", WORKER, environment=place.settings(version="old")) as worker:
             expected = add_new(connection, stage, "later")
-            later = set(states(path))
             assert connection.get(f"/{stage.name}/changed/now").status == 200
             stage.wait_for("now as before")
             records = worker.wait_for_records("waits for a worker of another version")
             assert records[0].message.endswith("the arguments do not fit changed(stage: str, what: str) -> None")
             worker.terminate()
             worker.wait()
-        kept = states(path)
-        assert {kept[task_id] for task_id in later} == {"accepted"}
-        with Server("worker", WORKER, environment=settings(path)):
+        assert place.counts().waiting == 2
+        with Server("worker", WORKER, environment=place.settings()):
             stage.wait_for(*expected)
         assert Counter(cue for cue in stage.heard if cue != "handler") == dict.fromkeys([*expected, "now as before"], 1)
-    assert set(states(path).values()) == {"succeeded"}
+    assert place.has_only_succeeded(3)
 
 
-def test_what_was_added_by_an_old_version_is_run_by_the_new_one(tmp_path: Path) -> None:
+def test_what_was_added_by_an_old_version_is_run_by_the_new_one(place: Place) -> None:
     """The processes that work are deployed first."""
-    path = tmp_path / "tasks.db"
-    web = settings(path, version="old", backend={"embedded": False})
+    web = place.settings(version="old", backend={"embedded": False})
     with Stage() as stage, Server("uvicorn-h11", APP, environment=web) as server, server.connect() as connection:
         assert connection.get(f"/{stage.name}/changed/old").status == 200
-        with Server("worker", WORKER, environment=settings(path)):
+        with Server("worker", WORKER, environment=place.settings()):
             stage.wait_for("old as before")
-    assert list(states(path).values()) == ["succeeded"]
+    assert place.has_only_succeeded(1)
 
 
 def add_new(connection: Connection, stage: Stage, what: str) -> list[str]:

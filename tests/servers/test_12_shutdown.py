@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.files import locked, patient, settings, states
+from tests.servers.places import Place
 from tests.servers.process import Server
 from tests.servers.stage import Stage
 
@@ -39,11 +40,10 @@ def test_what_is_being_handed_over_is_awaited(kind: str, tmp_path: Path) -> None
 
 
 @KIND
-def test_a_worker_works_after_start_up_and_before_shutdown_and_finishes_what_runs(kind: str, tmp_path: Path) -> None:
+def test_a_worker_works_after_start_up_and_before_shutdown_and_finishes_what_runs(kind: str, place: Place) -> None:
     """What it uses is there so long. What has ended is acknowledged, and does not run again."""
-    path = tmp_path / "tasks.db"
     with Stage("delivery 1") as stage:
-        environment = settings(path, stage=stage.name)
+        environment = place.settings(stage=stage.name)
         with Server(kind, APP, environment=environment) as server:
             with server.connect() as connection:
                 assert connection.get(f"/{stage.name}/deliver/-").status == 200
@@ -54,15 +54,14 @@ def test_a_worker_works_after_start_up_and_before_shutdown_and_finishes_what_run
             stage.release("delivery 1")
             server.wait()
         assert stage.heard == ["on_startup", "handler", "delivery 1", "on_shutdown"]
-        assert list(states(path).values()) == ["succeeded"]
+        assert place.has_only_succeeded(1)
 
 
 @KIND
-def test_what_exceeds_the_grace_period_goes_back_uncounted(kind: str, tmp_path: Path) -> None:
+def test_what_exceeds_the_grace_period_goes_back_uncounted(kind: str, place: Place) -> None:
     """It is cut off and named, before the application ends; after the restart it runs for the first time again."""
-    path = tmp_path / "tasks.db"
     with Stage("delivery 1") as stage:
-        environment = settings(path, stage=stage.name, options={"grace_period": 0.2})
+        environment = place.settings(stage=stage.name, options={"grace_period": 0.2})
         with Server(kind, APP, environment=environment) as server:
             with server.connect() as connection:
                 task_id = json.loads(connection.get(f"/{stage.name}/deliver/-").body)
@@ -74,11 +73,11 @@ def test_what_exceeds_the_grace_period_goes_back_uncounted(kind: str, tmp_path: 
             f"background task deliver ({task_id}) of the backend 'durable' was cut off: it goes back, uncounted, when "
             "its worker stops"
         )
-        assert states(path) == {task_id: "accepted"}
-        with Server("worker", WORKER, environment=settings(path)) as worker:
+        assert (place.counts().waiting, place.counts().dead) == (1, 0)
+        with Server("worker", WORKER, environment=place.settings()) as worker:
             stage.wait_for("delivery 1", "delivery 1")
             stage.release("delivery 1")
             worker.terminate()
             worker.wait()
         assert stage.heard == ["on_startup", "handler", "delivery 1", "on_shutdown", "delivery 1"]
-        assert states(path) == {task_id: "succeeded"}
+        assert place.has_only_succeeded(1)

@@ -201,7 +201,7 @@ class RabbitConsumer(Consumer):
         if not held.is_alive:
             self._lose(held)
             return False
-        move = move_of(replace(held.parcel, copy=uuid4().hex))
+        move = move_of(replace(held.parcel, copy=held.successor))
         held.successors.add(move.parcel.copy)
         await self._publisher.publish(move.queue, move.parcel)
         return await self._end(held)

@@ -14,7 +14,7 @@ from bg_di.backends.rabbitmq.connection import Connection
 from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queue
 from bg_di.backends.rabbitmq.terms import Terms
-from bg_di.errors import BackendUnavailable
+from bg_di.errors import BackendOccupied, BackendUnavailable
 
 
 class Dial:
@@ -82,14 +82,14 @@ class Dial:
         """Make sure that a queue is there.
 
         Raises:
-            BackendUnavailable: there is one of its name, and another kind. It names both.
+            BackendOccupied: there is one of its name, and another kind. It names both.
         """
         # In a channel of its own, which the broker closes if it refuses.
         channel = await connection.channel()
         try:
             await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
         except ChannelPreconditionFailed as error:
-            raise BackendUnavailable(
+            raise BackendOccupied(
                 self.address,
                 f"has a queue {queue.name!r} that somebody else has declared: {', '.join(map(str, error.args))}. What "
                 f"is needed is {dict(queue.arguments)}: delete the queue when it is empty, or give the application "

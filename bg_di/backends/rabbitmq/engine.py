@@ -31,6 +31,10 @@ class RabbitEngine(Engine):
         self._accepting: set[asyncio.Task[list[Accepted | BackendUnavailable]]] = set()
         self._is_closed = False
 
+    async def prepare(self) -> None:
+        """Declare the queues, but for those of delays: they are made when the first task needs one."""
+        await self._publisher.prepare()
+
     async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
         """Publish messages; when it returns, the broker has confirmed those that were accepted.
 
@@ -93,6 +97,8 @@ class RabbitEngine(Engine):
         return _apart(forget(self._dial, self._queues, self._terms, before=before)) if dead else 0
 
     async def _accept(self, messages: Sequence[Message]) -> list[Accepted | BackendUnavailable]:
+        if len(messages) == 1:  # which is the most frequent case, and does without a task of its own
+            return [await self._publish(messages[0])]
         return await asyncio.gather(*map(self._publish, messages))
 
     async def _publish(self, message: Message) -> Accepted | BackendUnavailable:

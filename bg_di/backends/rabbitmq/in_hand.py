@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
+from uuid import uuid4
 
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelInvalidStateError
@@ -28,13 +29,15 @@ class Held:
         parcel: as it came first.
         delivery: of it, as a worker gets it.
         messages: all that stand for it, by their copies: what comes while it is in hand is settled with it.
-        successors: the copies that take its place. The broker may be quicker than its confirmation.
+        successor: the copy that takes its place, the same however often it is tried.
+        successors: that and others that do. The broker may be quicker than its confirmation.
         early: those of them that have come already.
     """
 
     parcel: Parcel
     delivery: Delivery
     messages: list[tuple[str, AbstractIncomingMessage]]
+    successor: str = field(default_factory=lambda: uuid4().hex)
     successors: set[str] = field(default_factory=set)
     early: list[AbstractIncomingMessage] = field(default_factory=list)
 

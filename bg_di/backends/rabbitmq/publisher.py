@@ -17,16 +17,29 @@ from bg_di.errors import BackendUnavailable, OutcomeUnknown
 
 # Seconds before a queue that has been deleted is declared anew: who listened to it is to hear of it first.
 _REST: Final = 1.0
+# Seconds that a channel has to be closed.
+_CLOSING: Final = 2.0
 
 
 @dataclass(slots=True)
 class _Line:
-    """An open connection, and the names of the queues that are known to be there."""
+    """An open connection, and the names of the queues that are known to be there.
+
+    Attributes:
+        under_way: how many messages have been sent on the channel and not been answered.
+        is_worn: whether the channel is to be used no more.
+    """
 
     connection: Connection
     channel: AbstractChannel
     declared: set[str] = field(default_factory=set)
     not_before: float = 0.0
+    under_way: int = 0
+    is_worn: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.is_worn and not self.channel.is_closed
 
 
 class Publisher:
@@ -43,6 +56,19 @@ class Publisher:
         self._opening = asyncio.Lock()
         self._line: _Line | None = None
 
+    async def prepare(self) -> None:
+        """Connect, and declare the queues of tasks and of what is dead.
+
+        Raises:
+            BackendUnavailable: the broker could not be reached, or has other queues under these names.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._ready(self._queues.tasks)
+        except FAILURES as error:
+            unless_cancelled(error)
+            raise self._failed(error, sent=False) from error
+
     async def publish(self, queue: Queue, parcel: Parcel) -> None:
         """Put a message into a queue; when it returns, the broker keeps it.
 
@@ -55,6 +81,7 @@ class Publisher:
         try:
             async with asyncio.timeout(self._timeout):
                 line = await self._ready(queue)
+                line.under_way += 1
                 await line.channel.default_exchange.publish(parcel.packed(), queue.name, mandatory=True)
         except PublishError as error:
             assert line is not None, "it has answered on one"
@@ -63,6 +90,9 @@ class Publisher:
             gone = f"has no queue {queue.name!r} any more: it is declared anew in a second"
             raise BackendUnavailable(self._dial.address, gone) from error
         except DeliveryError as error:
+            assert line is not None, "it has answered on one"
+            # A broker's channel that has met a queue without a leader may look for that one for ever.
+            line.is_worn = True
             full = f"does not take more into the queue {queue.name!r}: it is full, or has no majority of its nodes"
             raise BackendUnavailable(self._dial.address, full) from error
         except BackendUnavailable:
@@ -70,6 +100,10 @@ class Publisher:
         except FAILURES as error:
             unless_cancelled(error)
             raise self._failed(error, sent=line is not None) from error
+        finally:
+            if line is not None:
+                line.under_way -= 1
+                await self._let_go(line)
 
     async def close(self) -> None:
         """Close what is open."""
@@ -86,6 +120,10 @@ class Publisher:
 
     async def _ready(self, queue: Queue) -> _Line:
         """The connection, and a queue that is there, as are those to which its messages go on by themselves."""
+        line = self._line
+        # Those are declared first. Where nothing is to be done nobody has to wait for the others.
+        if line is not None and line.is_usable and queue.name in line.declared:
+            return line
         async with self._opening:
             line = await self._open()
             for each in (self._queues.dead, self._queues.tasks, queue):
@@ -102,4 +140,15 @@ class Publisher:
             channel = connection.channel(publisher_confirms=True, on_return_raises=True)
             self._line = _Line(connection, channel)
             await channel.initialize()
+        elif self._line.is_worn:
+            worn = self._line
+            channel = worn.connection.channel(publisher_confirms=True, on_return_raises=True)
+            await channel.initialize()
+            self._line = _Line(worn.connection, channel, worn.declared, worn.not_before)
+            await self._let_go(worn)
         return self._line
+
+    async def _let_go(self, line: _Line) -> None:
+        """Close a channel that has been replaced, as soon as nobody waits for an answer on it."""
+        if line is not self._line and not line.under_way and not line.channel.is_closed:
+            await asyncio.wait([asyncio.ensure_future(line.channel.close())], timeout=_CLOSING)

@@ -27,6 +27,7 @@ class _Line:
 
     Attributes:
         gone: when none can come on it any more.
+        cause: of that, where there is an error.
     """
 
     connection: Connection
@@ -34,9 +35,11 @@ class _Line:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     queue: AbstractQueue | None = None
     tag: str = ""
+    cause: BaseException | None = None
 
-    def go(self, *_: object) -> None:
+    def go(self, *told: object) -> None:
         """Called by the client, with what it knows."""
+        self.cause = next((each for each in told if isinstance(each, BaseException)), None)
         self.gone.set()
 
 
@@ -84,7 +87,7 @@ class Subscription:
     async def _keep(self) -> None:
         while True:
             await self._line.gone.wait()
-            log.connection_lost(self._dial.address)
+            log.connection_lost(self._dial.address, _told(self._line.cause))
             await self._insist()
             log.connection_back(self._dial.address)
 
@@ -158,3 +161,8 @@ class Subscription:
 
     async def _took(self, message: AbstractIncomingMessage) -> None:
         self._take(message)
+
+
+def _told(cause: BaseException | None) -> str:
+    """Why no messages come any more. A broker that takes back what has run for too long says so there."""
+    return "the queue was deleted" if cause is None else f"it {why(cause)}"

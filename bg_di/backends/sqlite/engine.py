@@ -1,5 +1,6 @@
 """A file as one application uses it in one event loop."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -31,6 +32,10 @@ class SqliteEngine(Engine):
         self._thread.every(_WATCH, TaskFile.watch)
         self._consumers: list[SqliteConsumer] = []
         self._sessions = SessionWriter(self._path, application, self._ring)
+
+    async def prepare(self) -> None:
+        """Make the file, and see that it can be used."""
+        await asyncio.to_thread(self.counts)
 
     async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
         """Keep messages, all of them or none; when it returns, those that were accepted have reached the disk.

@@ -1,18 +1,10 @@
-"""One broker for all tests, and an application for each."""
+"""An application for each test."""
 
 import logging
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-
-from tests.backends.rabbitmq.server import Broker
-
-
-@pytest.fixture(scope="session")
-def broker() -> Iterator[Broker]:
-    with Broker() as broker:
-        yield broker
 
 
 @pytest.fixture

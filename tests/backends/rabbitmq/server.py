@@ -23,37 +23,60 @@ PASSWORD: Final = "guest"
 _PLACES: Final = (Path("/usr/lib/rabbitmq/bin"),)
 _PATIENCE: Final = 60.0
 _CONFIGURATION: Final = "listeners.tcp.default = {host}:{port}\nloopback_users = none\n"
+_JOINING: Final = """
+cluster_formation.peer_discovery_backend = classic_config
+cluster_formation.classic_config.nodes.1 = {first}
+cluster_formation.classic_config.nodes.2 = {own}
+"""
 # Erlang is not to be met from elsewhere, and what a dead-letter queue did not take is soon offered to it again.
 _ERLANG: Final = "-kernel inet_dist_use_interface {127,0,0,1} -rabbit dead_letter_worker_publisher_confirm_timeout 1000"
 
 
 class Broker:
-    """A node of its own, which runs as long as the block.
+    """A node, which runs as long as the block.
 
     Args:
+        joins: the node that it is to make a cluster with, which runs already and for longer; None for one of its own.
         within: what its commands begin with, if it is to run elsewhere than this process.
+        configuration: lines of its configuration, after ours.
         erlang: what it is told besides.
+        place: where its folder is to be; None: where temporary files are.
 
     Attributes:
+        name: as the others of its cluster call it.
         address, port: where it listens, also after a restart.
         folder: everything that it writes.
     """
 
-    def __init__(self, *, address: str = HOST, within: Sequence[str] = (), erlang: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        joins: "Broker | None" = None,
+        address: str = HOST,
+        within: Sequence[str] = (),
+        configuration: str = "",
+        erlang: str = "",
+        place: Path | None = None,
+    ) -> None:
         self.address = address
         self._within = within
-        self.folder = Path(mkdtemp(prefix="rabbitmq-"))
+        self.folder = Path(mkdtemp(prefix="rabbitmq-", dir=place))
         # Erlang's names have to be found by their host's.
-        self._name = f"node{secrets.token_hex(4)}@localhost"
+        self.name = f"node{secrets.token_hex(4)}@localhost"
+        self._joins = joins
         with ExitStack() as held:
-            self.port, distribution, self._names_port = (_free_port(held) for _ in range(3))
+            self.port, distribution, names_port = (_held_port(held) for _ in range(3))
+        self._names_port: int = joins._names_port if joins else names_port
+        if joins:
+            configuration += _JOINING.format(first=joins.name, own=self.name)
         (self.folder / "plugins").write_text("[].")
-        (self.folder / "rabbitmq.conf").write_text(_CONFIGURATION.format(host=address, port=self.port))
+        (self.folder / "rabbitmq.conf").write_text(_CONFIGURATION.format(host=address, port=self.port) + configuration)
         self._environment = os.environ | {
-            "HOME": str(self.folder),
+            # The cookie is there, which those of a cluster share.
+            "HOME": str(joins.folder if joins else self.folder),
             "ERL_EPMD_ADDRESS": HOST,
             "ERL_EPMD_PORT": str(self._names_port),
-            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_IP_ADDRESS": address,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(distribution),
@@ -69,9 +92,9 @@ class Broker:
         return url(self.port, host=self.address)
 
     def __enter__(self) -> Self:
-        command = [*self._within, shutil.which("epmd") or "epmd", "-port", str(self._names_port), "-address", HOST]
-        self._names = subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL)
         try:
+            if self._joins is None:
+                self._keep_names()
             self.start()
         except BaseException:
             self.__exit__(None, None, None)
@@ -82,9 +105,18 @@ class Broker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.kill()
-        self._names.kill()
-        self._names.wait(_PATIENCE)
-        shutil.rmtree(self.folder)
+        if self._joins is None:
+            self._names.kill()
+            self._names.wait(_PATIENCE)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _keep_names(self) -> None:
+        """Erlang would start a process for it that stays for ever, if it found none."""
+        command = [*self._within, shutil.which("epmd") or "epmd", "-port", str(self._names_port), "-address", HOST]
+        self._names = subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL)
+        while subprocess.run([*command, "-names"], capture_output=True).returncode:
+            assert self._names.poll() is None, "the names of Erlang's nodes cannot be kept"
+            time.sleep(0.02)
 
     def start(self) -> None:
         """Start it, and wait until it can be used."""
@@ -113,7 +145,7 @@ class Broker:
     def control(self, *arguments: str) -> str:
         """Say something to its command line; return what that prints."""
         told = subprocess.run(
-            [*self._within, _tool("rabbitmqctl"), "--quiet", "--node", self._name, *arguments],
+            [*self._within, _tool("rabbitmqctl"), "--quiet", "--node", self.name, *arguments],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -131,6 +163,11 @@ class Broker:
         self.control("set_permissions", "--vhost", name, USER, ".*", ".*", ".*")
         yield self.url + name
         self.control("delete_vhost", name)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has neither been killed nor stopped."""
+        return self._process.poll() is None
 
     @property
     def output(self) -> str:
@@ -167,10 +204,16 @@ def _tool(name: str) -> str:
     return found
 
 
-def _free_port(held: ExitStack) -> int:
+def _held_port(held: ExitStack) -> int:
     """A port that nobody has, nor gets while these are `held`, and that the system gives to no outgoing connection."""
     while True:
         port = random.randrange(20_000, 32_000)
         with suppress(OSError):
             held.enter_context(socket.create_server((HOST, port)))
             return port
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with ExitStack() as held:
+        return _held_port(held)

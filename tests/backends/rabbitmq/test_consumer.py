@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import aio_pika
 import pytest
@@ -83,6 +83,21 @@ async def test_what_comes_again_after_it_has_ended_is_not_run(broker: Broker, ap
         way.find()
         await way.next()
         await nothing_waits(way.direct, way.consumer)
+
+
+async def test_what_the_broker_takes_back_is_not_run_twice_here(application: str, log: Log) -> None:
+    """It takes what has run for its `consumer_timeout`, which is named; what runs is settled with what comes again."""
+    hasty = Broker(configuration="consumer_timeout = 1000\n", erlang="-rabbit channel_tick_interval 500")
+    with hasty as broker:
+        async with opened(RabbitBackend(broker.url), application) as engine, working(engine) as consumer:
+            accepted(await engine.accept([given := message()]))
+            (delivery,) = await received(consumer)
+            await until(lambda: any("delivery acknowledgement" in line for line in log.messages))
+            await until(lambda: any(line.endswith("is back") for line in log.messages))
+            await until(lambda: len(cast(RabbitConsumer, consumer)._in_hand.all()[0].messages) == 2)
+            assert await consumer.acknowledge(delivery)
+            accepted(await engine.accept([last := message()]))
+            assert await finished(consumer, 1) == {last.task_id} != {given.task_id}
 
 
 async def test_what_is_said_of_a_lost_delivery_is_not_heard(broker: Broker, application: str, log: Log) -> None:

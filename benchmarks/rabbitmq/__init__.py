@@ -1,0 +1,1 @@
+"""What durable tasks cost on RabbitMQ, beside the bare publish and other engines: ``python -m benchmarks.rabbitmq``."""
