@@ -39,8 +39,10 @@ def run_again(history: History, task_id: str, first: Run, second: Run) -> str | 
     """Why an attempt was started once more; None if nothing is known that explains it."""
     # Whoever had it first may be the last to start it.
     one, other = sorted((_held(history, task_id, run) for run in (first, second)), key=lambda held: held.since)
-    if one.copy == other.copy:
-        return delivered_again(history, one, other)
+    again = delivered_again(history, one, other) if one.copy == other.copy else None
+    if again or first.attempt == 1:
+        return again
+    # It was put there twice, as the one or the other was not confirmed.
     before = [run for run in history.started[task_id] if run.attempt == first.attempt - 1]
     if len(before) != 1:
         return "passed on twice: the attempt before was run twice"
