@@ -64,7 +64,8 @@ def delivered_again(history: History, first: Hold, second: Hold) -> str | None:
 
 
 def _held(history: History, task_id: str, run: Run) -> Hold:
-    *_, line = (line for line in history.delivered[task_id] if line["pid"] == run.pid and line["time"] <= run.time)
+    mine = [line for line in history.delivered[task_id] if line["pid"] == run.pid and line["time"] <= run.time]
+    *_, line = (line for line in mine if line["attempt"] == run.attempt - 1)
     return hold(line, run)
 
 
