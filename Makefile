@@ -36,8 +36,9 @@ bench-durable: .venv/bench  ## durable tasks beside the bare commit and other en
 bench-rabbitmq: .venv/bench rabbitmq  ## durable tasks beside the bare publish, taskiq and Celery, written to benchmarks/RABBITMQ.md
 	$(BIN)/python -m benchmarks.rabbitmq
 
-chaos: .venv/test  ## 10,000 durable tasks while processes are killed and stopped, in every narrow window
-	$(BIN)/python -m tests.chaos
+chaos: .venv/test rabbitmq  ## 10,000 durable tasks on each engine while everything under them is killed, cut and stopped
+	$(BIN)/python -m tests.chaos sqlite
+	$(BIN)/python -m tests.chaos rabbitmq
 
 # Tests start servers of their own. The package's service would be one more that nobody has asked for.
 rabbitmq:

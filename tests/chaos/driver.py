@@ -13,9 +13,7 @@ from tests.chaos.process import run
 from tests.chaos.scene import Role, Scene
 from tests.chaos.windows import Window
 
-# Preloaded once: a process that is killed hundreds of times has to be back at once.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.chaos.process"])
 
 
 class Chaos:
@@ -37,6 +35,8 @@ class Chaos:
     async def run(self) -> None:
         """Add tasks until there are enough and enough has gone wrong; then let the application finish in peace."""
         async with self._ground.laid():
+            # Once: a process that is killed hundreds of times has to be back at once.
+            _FORKS.set_forkserver_preload(["tests.chaos.process", type(self._ground.site).__module__])
             try:
                 await self._disturbed()
                 self._armed = False
@@ -64,11 +64,12 @@ class Chaos:
         self._enough.set()
 
     def _is_enough(self) -> bool:
-        if len(self._answers.accepted) < self._plan.tasks or self._stops < self._plan.times:
-            return False
-        windows = self._scene.reader.history().windows
-        return all(windows[window.name] >= self._plan.deaths for window in self._ground.windows) and (
-            self._ground.is_enough()
+        history, plan = self._scene.reader.history(), self._plan
+        return (
+            len(self._answers.accepted) >= plan.tasks
+            and self._stops >= plan.times
+            and all(history.windows[window.name] >= plan.deaths for window in self._ground.windows)
+            and self._ground.is_enough()
         )
 
     async def _add(self, client: httpx.AsyncClient) -> None:

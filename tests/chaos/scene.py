@@ -61,7 +61,7 @@ class Scene:
 
     Attributes:
         clients: who adds a task passes it.
-        trouble: who disturbs passes it. Close it by `peace`.
+        trouble: who disturbs passes it.
         processes: those that run, by what they are for.
     """
 

@@ -5,12 +5,13 @@ from typing import Final
 
 from tests.chaos.record import History, Line, Run
 
-# Seconds that a process may live on when it is written down that it is killed.
+# Seconds between what is done and what is written down of it.
 _EARLY: Final = 0.5
 # Seconds until the loser of a connection notices at the latest, when somebody else has the task for long.
 _LATE: Final = 30.0
-# Seconds after which something that was done has nothing to do with a loss any more.
-_LONG_AGO: Final = 25.0
+# Seconds that something lasts which is done, and until a silent connection is given up after it.
+_LASTS: Final = 12.0
+_NOTICED: Final = 12.0
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,12 @@ def hold(line: Line, run: Run | None = None) -> Hold:
 
 def run_again(history: History, task_id: str, first: Run, second: Run) -> str | None:
     """Why an attempt was started once more; None if nothing is known that explains it."""
-    one, other = (_held(history, task_id, run) for run in (first, second))
-    if one.copy == other.copy:
-        return delivered_again(history, one, other)
+    # Whoever had it first may be the last to start it.
+    one, other = sorted((_held(history, task_id, run) for run in (first, second)), key=lambda held: held.since)
+    again = delivered_again(history, one, other) if one.copy == other.copy else None
+    if again or first.attempt == 1:
+        return again
+    # It was put there twice, as the one or the other was not confirmed.
     before = [run for run in history.started[task_id] if run.attempt == first.attempt - 1]
     if len(before) != 1:
         return "passed on twice: the attempt before was run twice"
@@ -60,20 +64,22 @@ def delivered_again(history: History, first: Hold, second: Hold) -> str | None:
 
 
 def _held(history: History, task_id: str, run: Run) -> Hold:
-    *_, line = (line for line in history.delivered[task_id] if line["pid"] == run.pid and line["time"] <= run.time)
+    mine = [line for line in history.delivered[task_id] if line["pid"] == run.pid and line["time"] <= run.time]
+    *_, line = (line for line in mine if line["attempt"] == run.attempt - 1)
     return hold(line, run)
 
 
 def _done(history: History, first: Hold, second: Hold) -> str | None:
     """What was done to the first one's connections, before the second one had it."""
-    done = _disturbances(history, first.pid, first.since - _LONG_AGO, second.time)
+    done = _disturbances(history, first.pid, first.since - _LASTS, second.time)
     return f"connection {max(done)[1]}" if done else None
 
 
 def _done_before(history: History, lost: Line) -> str:
-    begin, end = lost["time"] - _LONG_AGO, lost["time"]
-    stops = [(line["time"], line["what"]) for line in history.ends[lost["pid"]] if begin <= line["time"] <= end]
-    done = [*_disturbances(history, lost["pid"], begin, end), *stops]
+    begin, end = lost["time"] - _LASTS - _NOTICED, lost["time"] + _EARLY
+    stops = [line["time"] for line in history.ends[lost["pid"]] if line["what"] == "stopped"]
+    done = _disturbances(history, lost["pid"], begin, end)
+    done += [(time, "stopped") for time in stops if begin <= time <= end]
     return max(done)[1] if done else "by itself"
 
 

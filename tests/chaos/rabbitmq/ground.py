@@ -56,8 +56,11 @@ class RabbitGround(Ground):
         yield self._operator.disturbing()
 
     def is_enough(self) -> bool:
-        done = self._done(self.scene.reader.history())
-        return all(done[kind] >= self.scene.plan.times for kind in (*self._wires.kinds, *KINDS))
+        history, times = self.scene.reader.history(), self.scene.plan.times
+        done = self._done(history)
+        return len(history.lines["poison"]) >= times and all(
+            done[kind] >= times for kind in (*self._wires.kinds(), *KINDS)
+        )
 
     async def has_finished(self) -> bool:
         return await self._operator.is_empty()

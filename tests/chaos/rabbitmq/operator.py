@@ -1,4 +1,4 @@
-"""What happens to the broker itself: it is killed, it is short of memory, and somebody deletes its queues."""
+"""What happens to the broker itself: it is killed, it is short of memory, its queues are deleted or poisoned."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from aio_pika.exceptions import QueueEmpty
 from bg_di.backends.rabbitmq.queues import Queue, Queues
 from tests.backends.rabbitmq.rabbit import raw
 from tests.backends.rabbitmq.server import Broker
-from tests.chaos.application import NAME
+from tests.chaos.application import NAME, POISON
 from tests.chaos.rabbitmq.wires import note
 from tests.chaos.scene import Role, Scene
 
@@ -24,6 +24,8 @@ _PAUSE: Final = 2.0
 _ALARM: Final = 3.0
 # In hand while the queue is deleted.
 _IN_HAND: Final = 8
+# Seconds until all that was accepted has been run.
+_PATIENCE: Final = 180.0
 
 
 class Operator:
@@ -35,7 +37,7 @@ class Operator:
         self._roles = roles
 
     async def disturbing(self) -> None:
-        work = [self._kill, self._alarm, self._delete, self._delete_dead] * self._scene.plan.times
+        work = [self._kill, self._alarm, self._delete, self._delete_dead, self._poison] * self._scene.plan.times
         self._scene.random.shuffle(work)
         for each in work:
             await asyncio.sleep(_PAUSE)
@@ -43,7 +45,8 @@ class Operator:
 
     async def is_empty(self) -> bool:
         """Whether no task waits and none is in hand."""
-        for _ in range(2):  # what it tells is half a second old
+        for _ in range(3):  # what it tells is half a second old, or more where it has much to do
+            await asyncio.sleep(1)
             told = await asyncio.to_thread(self._broker.control, "list_queues", "--formatter=json", "name", "messages")
             if any(queue["messages"] for queue in json.loads(told) if queue["name"] != _QUEUES.dead.name):
                 return False
@@ -79,6 +82,11 @@ class Operator:
     async def _limit(self, watermark: str) -> None:
         await asyncio.to_thread(self._broker.control, "set_vm_memory_high_watermark", watermark)
 
+    async def _poison(self) -> None:
+        """There is some among other tasks, but in a short run it may not come to that."""
+        async with self._scene.trouble.passing():
+            await self._add([f"/{POISON}"])
+
     async def _delete(self) -> None:
         """Half of what is in hand fails meanwhile, and is to run once more."""
         await self._delete_while(_QUEUES.tasks, ["/1?seconds=1", "/10?seconds=1"])
@@ -87,12 +95,12 @@ class Operator:
         """What is in hand is to go there."""
         await self._delete_while(_QUEUES.dead, ["/1?seconds=1&hopeless=true"])
 
-    async def _delete_while(self, queue: Queue, paths: Sequence[str]) -> None:
+    async def _delete_while(self, queue: Queue, paths: list[str]) -> None:
         async with self._peace():
             async with self._scene.clients.closed():
                 await self._until(self.is_empty)
                 await self.take_dead()
-                tasks = await self._add(paths)
+                tasks = await self._add(paths * (_IN_HAND // len(paths)))
                 await self._until(lambda: self._have("started", tasks))
                 self._note("queue deleted" if queue is _QUEUES.tasks else "dead-letter queue deleted")
                 async with raw(self._broker.url) as channel:
@@ -115,8 +123,8 @@ class Operator:
         added: set[str] = set()
         servers = [role for role in self._roles if role.port]
         async with httpx.AsyncClient() as client:
-            while len(added) < _IN_HAND:
-                role, path = servers[len(added) % len(servers)], paths[len(added) % len(paths)]
+            while len(added) < len(paths):
+                role, path = servers[len(added) % len(servers)], paths[len(added)]
                 try:
                     answer = await client.post(f"http://{role.host}:{role.port}{path}")
                 except httpx.TransportError:
@@ -136,7 +144,7 @@ class Operator:
         return queue.name in {each["name"] for each in json.loads(told)}
 
     async def _until(self, is_so: Any) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(_PATIENCE):
             while not await is_so():
                 await asyncio.sleep(0.02)
 

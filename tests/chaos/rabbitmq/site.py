@@ -75,7 +75,7 @@ class Host(Site):
         async def consuming(channel: Any, queue: str, consumer_callback: Any, **kwargs: Any) -> Any:
             async def delivered(message: DeliveredMessage) -> None:
                 headers = _headers(message.header)
-                record.write("delivered", task_id=headers["task_id"], copy=headers["copy"])
+                record.write("delivered", **{key: headers[key] for key in ("task_id", "copy", "attempt")})
                 await consumer_callback(message)
 
             return await consume(channel, queue, delivered, **kwargs)

@@ -29,8 +29,6 @@ class Way(Proxy):
         """Cut the next connection that is so far; return whether one was in time."""
         self._cuts = phase
         self._has_cut.clear()
-        if phase == "connecting":
-            self.cut()
         try:
             async with asyncio.timeout(patience):
                 await self._has_cut.wait()

@@ -33,7 +33,6 @@ class Wires:
         self._ways = ways
         self._met: Counter[Phase] = Counter()
 
-    @property
     def kinds(self) -> Iterator[str]:
         """What is done, as the record has it."""
         yield from map(_cut, PHASES)
@@ -63,6 +62,9 @@ class Wires:
 
     async def _cut(self, phase: Phase) -> None:
         role = self._role(serves=phase == "publishing", embedded=phase in {"consuming", "acknowledging"})
+        if phase == "connecting":
+            self._note("cut", role)
+            self._ways[role].cut()
         if await self._ways[role].cut_while(phase, patience=_PATIENCE):
             self._met[phase] += 1
             self._note(_cut(phase), role)
@@ -76,22 +78,26 @@ class Wires:
                 await disturb(kind, seconds)
             seconds = self._random.uniform(_SHORT, _LONG)
 
-    async def _stall(self, kind: str, seconds: float, *, forth: bool = True) -> None:
-        role = self._role()
-        self._note(kind, role)
-        self._ways[role].stall(forth=forth)
+    async def _stall(self, kind: str, seconds: float) -> None:
+        """Connections that are made meanwhile, too."""
+        way = self._way(kind)
+        way.swallows = True
+        way.stall()
         await asyncio.sleep(seconds)
-        self._ways[role].flow()
+        way.swallows = False
+        way.flow()
 
     async def _stall_back(self, kind: str, seconds: float) -> None:
-        await self._stall(kind, seconds, forth=False)
+        way = self._way(kind)
+        way.stall(forth=False)
+        await asyncio.sleep(seconds)
+        way.flow()
 
     async def _slow(self, kind: str, seconds: float) -> None:
-        role = self._role()
-        self._note(kind, role)
-        self._ways[role].slowest = _SLOWEST
+        way = self._way(kind)
+        way.slowest = _SLOWEST
         await asyncio.sleep(seconds)
-        self._ways[role].slowest = 0
+        way.slowest = 0
 
     async def _unplug(self, kind: str, seconds: float) -> None:
         role = self._role()
@@ -108,6 +114,12 @@ class Wires:
             await asyncio.sleep(seconds)
         finally:
             self._network.connect(name, is_connected=True)
+
+    def _way(self, kind: str) -> Way:
+        """Somebody's, to whom this is done."""
+        role = self._role()
+        self._note(kind, role)
+        return self._ways[role]
 
     def _role(self, *, serves: bool = False, embedded: bool = False) -> Role:
         """Anyone's, or of those that do so."""
