@@ -15,4 +15,4 @@ import pytest
 )
 def test_nothing_that_was_accepted_is_lost_whatever_goes_wrong(plan: list[str]) -> None:
     """A failing run shows its seed, and what was counted."""
-    assert subprocess.run([sys.executable, "-m", "tests.chaos", *plan], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-m", "tests.chaos", *plan], timeout=900).returncode == 0

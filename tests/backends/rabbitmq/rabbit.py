@@ -14,6 +14,8 @@ from bg_di.backend import Accepted, Consumer, Engine, Message
 from bg_di.errors import BackendUnavailable
 
 PATIENCE = 30.0
+# What is promised is a second; a machine that is busy may take longer.
+GENEROUS = 5.0
 
 
 @asynccontextmanager

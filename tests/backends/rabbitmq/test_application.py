@@ -29,13 +29,10 @@ from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.errors import InvalidOptions
 from bg_di.testing.contract.handles import opened
 from tests.backends.rabbitmq.proxy import Proxy
-from tests.backends.rabbitmq.rabbit import PATIENCE, raw, until, until_waiting
+from tests.backends.rabbitmq.rabbit import GENEROUS, PATIENCE, raw, until, until_waiting
 from tests.backends.rabbitmq.server import Broker, url
 from tests.harness import Client, Log, request, running
 from tests.harness import application as made
-
-# What is promised is a second; a machine that is busy may take longer.
-GENEROUS = 5.0
 
 
 class Kept(TaskErrorHandler):

@@ -17,12 +17,9 @@ from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.errors import BackendUnavailable
 from bg_di.testing.contract.handles import NAME, accepted, finished, ids, message, opened, received, working
 from tests.backends.rabbitmq.proxy import Proxy
-from tests.backends.rabbitmq.rabbit import accepts, got, nothing_waits, raw, until, until_waiting
+from tests.backends.rabbitmq.rabbit import GENEROUS, accepts, got, nothing_waits, raw, until, until_waiting
 from tests.backends.rabbitmq.server import Broker
 from tests.harness import Log
-
-# A broker or a loop that is busy may be slower than what is promised.
-GENEROUS = 5.0
 
 
 class Way:

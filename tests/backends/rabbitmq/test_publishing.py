@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import time
 
 import pytest
 
@@ -24,7 +25,7 @@ from bg_di.testing.contract.handles import (
     working,
 )
 from tests.backends.rabbitmq.proxy import Proxy
-from tests.backends.rabbitmq.rabbit import accepts, raw, refusal, until, until_waiting
+from tests.backends.rabbitmq.rabbit import GENEROUS, accepts, raw, refusal, until, until_waiting
 from tests.backends.rabbitmq.server import Broker, url
 from tests.harness import Log
 
@@ -178,7 +179,7 @@ async def test_a_cut_before_the_answer_leaves_it_open(broker: Broker, applicatio
 
 
 async def test_a_black_hole_is_noticed(broker: Broker, application: str, log: Log) -> None:
-    """By the heartbeats that do not come, on both sides; then both begin anew."""
+    """By the heartbeats that do not come, within three of them, on both sides; then both begin anew."""
     async with (
         Proxy(broker.port) as proxy,
         opened(RabbitBackend(proxy.url, heartbeat=3, publish_timeout=20), application) as engine,
@@ -187,12 +188,14 @@ async def test_a_black_hole_is_noticed(broker: Broker, application: str, log: Lo
         accepted(await engine.accept([message()]))
         assert len(await finished(consumer, 1)) == 1
         proxy.stall()
+        stalled = time.monotonic()
         unknown = await refusal(engine, message())
         assert isinstance(unknown, OutcomeUnknown)
         assert "has not given any sign of life" in str(unknown)
         await until(lambda: any("is lost" in line for line in log.messages))
         accepted(await engine.accept([last := message()]))
         assert await finished(consumer, 1) == {last.task_id}
+        assert time.monotonic() - stalled < 3 * 3 + GENEROUS
 
 
 async def test_a_cut_amid_many_loses_none_that_was_accepted(broker: Broker, application: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from tests.backends.rabbitmq.rabbit import GENEROUS
 from tests.backends.rabbitmq.server import HOST, PASSWORD, Broker, url
 from tests.servers.connection import Answer
 from tests.servers.places import OnBroker
@@ -17,8 +18,6 @@ from tests.servers.stage import Stage
 
 APP = "tests.servers.durable:app"
 SHOP = "tests.servers.durable:shop"
-# What is promised is a second; a machine that is busy may take longer.
-GENEROUS = 5.0
 
 
 @pytest.fixture
