@@ -79,11 +79,9 @@ class SqliteGround(Ground):
     windows: ClassVar = (UNCOMMITTED, UNANSWERED, UNSTARTED, UNACKNOWLEDGED, TAKEOVER)
     rest: ClassVar = LEASE * 1.5
 
-    site: File
-
     @asynccontextmanager
     async def laid(self) -> AsyncGenerator[None]:
-        self.site = File(self.scene.folder)
+        self.site = self._file = File(self.scene.folder)
         self.roles = (
             Role(name="web and worker", port=free_port(), embedded=True),
             Role(name="web", port=free_port()),
@@ -93,13 +91,13 @@ class SqliteGround(Ground):
         yield
 
     async def has_finished(self) -> bool:
-        engine = SqliteBackend(self.site.path).open("chaos")
+        engine = SqliteBackend(self._file.path).open("chaos")
         counts = await asyncio.to_thread(engine.counts)
         await engine.close()
         return not counts.waiting and not counts.running
 
     async def end(self) -> None:
-        engine = SqliteBackend(self.site.path).open("chaos")
+        engine = SqliteBackend(self._file.path).open("chaos")
         self._entries = {entry.task_id: entry for entry in engine.entries(limit=10**9)}
         engine.abandon()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ellar.app import App, AppFactory
 from ellar.common import Inject, ModuleRouter
-from ellar.di import ProviderConfig, injectable
+from ellar.di import ProviderConfig, injectable, transient_scope
 from starlette.types import Receive, Scope, Send
 
 from bg_di import INJECTED, BackgroundTasks, BackgroundTasksModule, background_task
@@ -21,7 +21,6 @@ logs.configure()
 _settings: dict[str, Any] = json.loads(os.environ[SETTINGS])
 
 
-@injectable
 class Place:
     """Where somebody is: each application, and each module of it, provides its own."""
 
@@ -29,7 +28,6 @@ class Place:
         self.name = name
 
 
-@injectable
 class Application(Place): ...
 
 
@@ -38,7 +36,7 @@ async def plain(stage: str, number: int, module: Inject[Place] = INJECTED, of: I
     await cue(stage, f"{number} plain {of.name} {module.name}")
 
 
-@injectable
+@injectable(scope=transient_scope)
 class Desk:
     def __init__(self, module: Place, of: Application) -> None:
         self._where = f"{of.name} {module.name}"
