@@ -376,6 +376,24 @@ async def test_an_engine_that_is_away_at_the_end_does_not_hold_the_shutdown_up(l
     ]
 
 
+async def test_a_consumer_that_has_been_stopped_is_not_asked_again() -> None:
+    """It would answer at once, for ever, and nothing else would run in this event loop."""
+
+    @background_task(name="task")
+    async def task() -> None: ...
+
+    shop = Shop(task)
+    async with running(shop.app) as lifespan:
+        [consumer] = shop.memory.consumers
+        await consumer.stop()
+        async with asyncio.timeout(30):
+            while any(
+                getattr(each.get_coro(), "__qualname__", "") == "Worker._receive" for each in asyncio.all_tasks()
+            ):
+                await asyncio.sleep(0)
+    assert lifespan.said == ["startup.complete", "shutdown.complete"]
+
+
 async def test_what_cannot_be_told_any_more_is_given_back(log: Log) -> None:
     """The engine has been away since the task has run: the worker does not wait for it beyond its time."""
     away = anyio.Event()

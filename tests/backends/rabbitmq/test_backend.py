@@ -57,6 +57,11 @@ def test_durations_are_seconds_or_timedeltas() -> None:
     assert (terms.unknown_after, terms.publish_timeout) == (3600, 1)
 
 
+def test_a_broker_that_takes_nothing_back_bounds_no_timeout() -> None:
+    """Its `consumer_timeout` can be switched off."""
+    assert RabbitBackend(URL, consumer_timeout=None).longest is None
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

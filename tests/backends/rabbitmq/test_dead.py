@@ -7,6 +7,8 @@ import pytest
 
 from bg_di.backend import Engine
 from bg_di.backends.rabbitmq import RabbitBackend
+from bg_di.backends.rabbitmq.dead import _dead
+from bg_di.backends.rabbitmq.engine import RabbitEngine
 from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.errors import BackendUnavailable
@@ -96,6 +98,20 @@ async def test_of_what_has_succeeded_nothing_is_kept(broker: Broker, application
         accepted(await engine.accept([message()]))
         await finished(consumer, 1)
         assert engine.prune(before=time.time() + 60) == 0
+
+
+async def test_what_another_operator_has_in_hand_is_left_to_it(broker: Broker, application: str) -> None:
+    """However many there were at the beginning."""
+    async with opened(RabbitBackend(broker.url), application) as engine, raw(broker.url) as channel:
+        assert isinstance(engine, RabbitEngine)
+        await bury(engine, 2)
+        async with engine._dial.errand("operator") as connection:
+            messages = _dead(connection, engine._queues, engine._terms)
+            await anext(messages)
+            other = await got(channel, Queues(application).dead.name)
+            assert [message async for message in messages] == []
+        await other.reject(requeue=True)
+        assert len(engine.retry()) == 2
 
 
 async def test_a_broker_that_fails_meanwhile_loses_nothing(broker: Broker, application: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from bg_di.backend import Accepted
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.rabbitmq.counting import counted
+from bg_di.backends.rabbitmq.engine import RabbitEngine
 from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.errors import BackendUnavailable, OutcomeUnknown
@@ -94,6 +95,19 @@ async def test_a_broker_that_swallows_everything_refuses_in_time(broker: Broker,
         with pytest.raises(BackendUnavailable, match="does not answer in time"):
             await engine.consume([NAME], lost=ignore)
         await engine.close()
+
+
+async def test_what_tasks_are_kept_in_is_made_ready_in_time_or_not(broker: Broker, application: str) -> None:
+    """The queues are there before the first task is; who gets no answer is told so."""
+    async with opened(RabbitBackend(broker.url, publish_timeout=0.5), application) as engine:
+        assert isinstance(engine, RabbitEngine)
+        async with engine._publisher._opening:  # as if a broker did not answer
+            with pytest.raises(BackendUnavailable, match="does not answer in time"):
+                await engine.prepare()
+        await engine.prepare()
+        async with raw(broker.url) as channel:
+            for queue in (Queues(application).tasks, Queues(application).dead):
+                await channel.get_queue(queue.name)
 
 
 async def test_a_queue_that_is_deleted_refuses(broker: Broker, application: str) -> None:
