@@ -24,10 +24,11 @@ def parsed(given: Any) -> tuple[URL, ...]:
 
 def named(urls: Sequence[URL]) -> str:
     """How addresses are called in errors and in logs."""
-    return "RabbitMQ at " + ", ".join(map(_named, urls))
+    return "RabbitMQ at " + ", ".join(map(place, urls))
 
 
-def _named(url: URL) -> str:
+def place(url: URL) -> str:
+    """The host, the port and the vhost of one."""
     return f"{url.host}:{url.port or _SCHEMES[url.scheme]}{url.path.rstrip('/')}"
 
 

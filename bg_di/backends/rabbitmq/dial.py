@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
-from bg_di.backends.rabbitmq.addresses import named
+from bg_di.backends.rabbitmq.addresses import named, place
 from bg_di.backends.rabbitmq.connection import Connection
 from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queue
@@ -48,7 +48,7 @@ class Dial:
                 connection = await self._connect(url, purpose)
             except FAILURES as error:
                 unless_cancelled(error)
-                failed.append(f"{named([url])} {why(error)}")
+                failed.append(f"{place(url)} {why(error)}" if len(self._urls) > 1 else f"it {why(error)}")
             else:
                 self._urls.sort(key=lambda each: each is not url)
                 return connection

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 from bg_di.backend import Accepted, Counts, Engine, Message
 from bg_di.backends.rabbitmq.consumer import Lost, RabbitConsumer
@@ -17,6 +18,8 @@ from bg_di.backends.rabbitmq.terms import Terms
 from bg_di.errors import BackendUnavailable
 
 Answer = TypeVar("Answer")
+
+_CLOSING: Final = 2.0
 
 
 class RabbitEngine(Engine):
@@ -112,4 +115,15 @@ class RabbitEngine(Engine):
 def _apart(asking: Coroutine[Any, Any, Answer]) -> Answer:
     """Run it in an event loop of its own: this thread may have one that cannot wait."""
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, asking).result()
+        return thread.submit(asyncio.run, _to_its_end(asking)).result()
+
+
+async def _to_its_end(asking: Coroutine[Any, Any, Answer]) -> Answer:
+    """With what the client still does when a connection has broken and is closed."""
+    try:
+        return await asking
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING):
+                others = asyncio.all_tasks() - {asyncio.current_task()}
+                await asyncio.gather(*others, return_exceptions=True)

@@ -16,7 +16,7 @@ from bg_di.backends.rabbitmq.terms import Terms
 from bg_di.errors import BackendUnavailable
 
 # Seconds between two tries to be connected again.
-_PAUSE: Final = 0.25
+_PAUSE: Final = 0.5
 # Seconds for the broker to confirm that it sends no more.
 _CANCELLING: Final = 2.0
 

@@ -1,7 +1,6 @@
 """Handing over to a broker: accepted is what it has confirmed, refused what it has not taken, unknown the rest."""
 
 import asyncio
-import gc
 import logging
 import time
 
@@ -328,8 +327,6 @@ async def test_nobody_is_told_a_password(broker: Broker, application: str, caplo
     assert not [text for text in said if right in text or wrong in text]
 
 
-# The client's own callbacks, which the end of the loop leaves behind.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_engine_whose_loop_has_gone_can_be_left(broker: Broker, application: str) -> None:
     """What its worker had goes back; one delivery is counted, as the broker cannot know."""
 
@@ -341,7 +338,6 @@ def test_an_engine_whose_loop_has_gone_can_be_left(broker: Broker, application: 
     engine = RabbitBackend(broker.url).open(application)
     asyncio.run(leave())
     engine.abandon()
-    gc.collect()
 
     async def again() -> None:
         async with opened(RabbitBackend(broker.url), application) as other, working(other) as consumer:
