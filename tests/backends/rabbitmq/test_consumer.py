@@ -140,13 +140,42 @@ async def test_what_takes_its_place_may_come_before_that_is_confirmed(
         publisher.stall(forth=False)
         releasing = asyncio.create_task(way.consumer.release(delivery))
         consumer: Any = way.consumer
-        await until(lambda: consumer._in_hand.of(delivery).early)
+        await until(lambda: consumer._in_hand.of(delivery).others)
         publisher.flow()
         assert await releasing
         (again,) = await received(way.consumer)
         assert (again.task_id, again.delivery) == (given.task_id, 1)
         assert await way.consumer.acknowledge(again)
         await nothing_waits(way.direct, way.consumer)
+
+
+async def test_what_comes_after_that_is_not_taken_for_the_same(broker: Broker, application: str) -> None:
+    """Others may have run what took its place, and put the next attempt there, before that is confirmed here."""
+    async with (
+        Proxy(broker.port) as proxy,
+        opened(RabbitBackend(broker.url, concurrency=1), application) as direct,
+        opened(RabbitBackend(proxy.url, concurrency=2), application) as engine,
+        working(engine) as slow,
+    ):
+        accepted(await engine.accept([given := message()]))
+        _, publisher = proxy.links
+        accepted(await direct.accept([beside := message()]))
+        deliveries = {each.task_id: each for each in await received(slow, 2)}
+        publisher.stall(forth=False)
+        again = asyncio.create_task(slow.reschedule(deliveries[given.task_id], delay=0, attempt=1, reason="first"))
+        async with working(direct) as quick:
+            (second,) = await received(quick)
+            assert (second.task_id, second.attempt) == (given.task_id, 1)
+            assert await slow.acknowledge(deliveries[beside.task_id])  # which makes room
+            assert await quick.reschedule(second, delay=0, attempt=2, reason="second")
+            (held,) = cast(RabbitConsumer, slow)._in_hand.all()
+            await until(lambda: held.others)
+        publisher.flow()
+        assert await again
+        (third,) = await received(slow)
+        assert (third.task_id, third.attempt) == (given.task_id, 2)
+        assert await slow.acknowledge(third)
+        await nothing_waits(direct, slow)
 
 
 async def test_a_worker_that_stops_without_a_broker_stops(broker: Broker, application: str, log: Log) -> None:
