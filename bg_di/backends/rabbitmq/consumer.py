@@ -229,7 +229,15 @@ class RabbitConsumer(Consumer):
     async def _end(self, held: Held) -> bool:
         messages = self._in_hand.end(held)
         self._take_others(held)
-        await self._may_acknowledge.wait()
+        try:
+            await self._may_acknowledge.wait()
+        except asyncio.CancelledError:  # it has ended all the same, and is not to go back
+            await self._tell(messages)
+            raise
+        return await self._tell(messages)
+
+    async def _tell(self, messages: Sequence[AbstractIncomingMessage]) -> bool:
+        """Acknowledge them; whether the broker could be told of any."""
         self._acknowledged_at = time.monotonic()
         heard = [await _acknowledged(message) for message in messages]
         return any(heard)
