@@ -101,7 +101,11 @@ class RabbitConsumer(Consumer):
     async def acknowledge(self, delivery: Delivery) -> bool:
         """It has succeeded."""
         held = self._in_hand.of(delivery)
-        return held is not None and await self._end(held)
+        if held is None:
+            return False
+        held.messages += held.others
+        held.others.clear()
+        return await self._end(held)
 
     async def reschedule(self, delivery: Delivery, *, delay: float, attempt: int, reason: str) -> bool:
         """Run it again after `delay` seconds; `attempt` have been made. Its deliveries are counted anew."""
@@ -187,7 +191,6 @@ class RabbitConsumer(Consumer):
     async def _pass_on(self, held: Held, move: Move) -> None:
         """Put a task elsewhere that is not to be run here now; insist until it is there, or was lost."""
         said = False
-        held.successors.add(move.parcel.copy)
         while held.is_alive:
             try:
                 await self._publisher.publish(move.queue, move.parcel)
@@ -220,24 +223,31 @@ class RabbitConsumer(Consumer):
             self._lose(held)
             return False
         move = move_of(replace(held.parcel, copy=held.successor))
-        held.successors.add(move.parcel.copy)
         await self._publisher.publish(move.queue, move.parcel)
         return await self._end(held)
 
     async def _end(self, held: Held) -> bool:
         messages = self._in_hand.end(held)
-        self._take_early(held)
-        await self._may_acknowledge.wait()
+        self._take_others(held)
+        try:
+            await self._may_acknowledge.wait()
+        except asyncio.CancelledError:  # it has ended all the same, and is not to go back
+            await self._tell(messages)
+            raise
+        return await self._tell(messages)
+
+    async def _tell(self, messages: Sequence[AbstractIncomingMessage]) -> bool:
+        """Acknowledge them; whether the broker could be told of any."""
         self._acknowledged_at = time.monotonic()
         heard = [await _acknowledged(message) for message in messages]
         return any(heard)
 
     def _lose(self, held: Held) -> None:
         self._in_hand.lose(held)
-        self._take_early(held)
+        self._take_others(held)
 
-    def _take_early(self, held: Held) -> None:
-        for message in held.early:
+    def _take_others(self, held: Held) -> None:
+        for _, message in held.others:
             self._take(message)
 
 

@@ -6,8 +6,8 @@ from typing import Final
 from aiormq.exceptions import AMQPError, ProbableAuthenticationError
 
 # What the client raises when a connection fails. It rejects with a cancellation what waits while it gives one up, and
-# with a RuntimeError what comes too late.
-FAILURES: Final = (AMQPError, OSError, RuntimeError, asyncio.CancelledError)
+# with a RuntimeError what comes too late. Where somebody greets and hangs up at once, its iteration over frames ends.
+FAILURES: Final = (AMQPError, OSError, RuntimeError, StopAsyncIteration, asyncio.CancelledError)
 
 
 def is_cancelled(error: BaseException) -> bool:
@@ -30,6 +30,8 @@ def why(error: BaseException) -> str:
         return "does not let this user in: look at the user, the password and the vhost in the URL"
     if isinstance(error, asyncio.CancelledError):
         return "has not given any sign of life, and the connection is given up"
+    if isinstance(error, StopAsyncIteration):
+        return "has hung up before it let anybody in"
     return f"cannot be used: {_words(error)}"
 
 

@@ -28,18 +28,17 @@ class Held:
     Attributes:
         parcel: as it came first.
         delivery: of it, as a worker gets it.
-        messages: all that stand for it, by their copies: what comes while it is in hand is settled with it.
+        messages: all that stand for it, by their copies: what comes again while it is in hand is settled with it.
+        others: other copies of the task that have come meanwhile. What takes its place may be quicker than the broker's
+            confirmation, and so may what comes after that: they are settled with it only if it succeeds.
         successor: the copy that takes its place, the same however often it is tried.
-        successors: that and others that do. The broker may be quicker than its confirmation.
-        early: those of them that have come already.
     """
 
     parcel: Parcel
     delivery: Delivery
     messages: list[tuple[str, AbstractIncomingMessage]]
+    others: list[tuple[str, AbstractIncomingMessage]] = field(default_factory=list)
     successor: str = field(default_factory=lambda: uuid4().hex)
-    successors: set[str] = field(default_factory=set)
-    early: list[AbstractIncomingMessage] = field(default_factory=list)
 
     @property
     def is_alive(self) -> bool:
@@ -63,10 +62,8 @@ class InHand:
         """
         held = self._held.get(parcel.task_id)
         if held is not None:
-            if parcel.copy in held.successors:
-                held.early.append(message)
-            else:
-                held.messages.append((parcel.copy, message))
+            beside = held.messages if parcel.copy == held.parcel.copy else held.others
+            beside.append((parcel.copy, message))
             return None
         held = Held(parcel, _delivery(parcel, next(self._tokens)), [(parcel.copy, message)])
         self._held[parcel.task_id] = held

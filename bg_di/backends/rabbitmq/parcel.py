@@ -14,6 +14,8 @@ from bg_di.errors import MessageMalformed
 
 # What the broker itself notes of a message that it has delivered before.
 _DELIVERED: Final = "x-delivery-count"
+# What is told of a header that is wrong. It may be as large as a frame, and what tells of it has to fit into one.
+_LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ class Parcel:
         except KeyError as error:
             raise MessageMalformed(f"it has no header {error}") from None
         except ValueError as error:
-            raise MessageMalformed(f"a header is wrong: {error}") from None
+            raise MessageMalformed(f"a header is wrong: {str(error)[:_LONGEST]}") from None
 
     def anew(self) -> Self:
         """The task as if it had just been accepted."""

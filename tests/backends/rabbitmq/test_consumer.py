@@ -140,13 +140,42 @@ async def test_what_takes_its_place_may_come_before_that_is_confirmed(
         publisher.stall(forth=False)
         releasing = asyncio.create_task(way.consumer.release(delivery))
         consumer: Any = way.consumer
-        await until(lambda: consumer._in_hand.of(delivery).early)
+        await until(lambda: consumer._in_hand.of(delivery).others)
         publisher.flow()
         assert await releasing
         (again,) = await received(way.consumer)
         assert (again.task_id, again.delivery) == (given.task_id, 1)
         assert await way.consumer.acknowledge(again)
         await nothing_waits(way.direct, way.consumer)
+
+
+async def test_what_comes_after_that_is_not_taken_for_the_same(broker: Broker, application: str) -> None:
+    """Others may have run what took its place, and put the next attempt there, before that is confirmed here."""
+    async with (
+        Proxy(broker.port) as proxy,
+        opened(RabbitBackend(broker.url, concurrency=1), application) as direct,
+        opened(RabbitBackend(proxy.url, concurrency=2), application) as engine,
+        working(engine) as slow,
+    ):
+        accepted(await engine.accept([given := message()]))
+        _, publisher = proxy.links
+        accepted(await direct.accept([beside := message()]))
+        deliveries = {each.task_id: each for each in await received(slow, 2)}
+        publisher.stall(forth=False)
+        again = asyncio.create_task(slow.reschedule(deliveries[given.task_id], delay=0, attempt=1, reason="first"))
+        async with working(direct) as quick:
+            (second,) = await received(quick)
+            assert (second.task_id, second.attempt) == (given.task_id, 1)
+            assert await slow.acknowledge(deliveries[beside.task_id])  # which makes room
+            assert await quick.reschedule(second, delay=0, attempt=2, reason="second")
+            (held,) = cast(RabbitConsumer, slow)._in_hand.all()
+            await until(lambda: held.others)
+        publisher.flow()
+        assert await again
+        (third,) = await received(slow)
+        assert (third.task_id, third.attempt) == (given.task_id, 2)
+        assert await slow.acknowledge(third)
+        await nothing_waits(direct, slow)
 
 
 async def test_a_worker_that_stops_without_a_broker_stops(broker: Broker, application: str, log: Log) -> None:
@@ -377,6 +406,21 @@ async def test_what_is_nobodys_task_is_dead(broker: Broker, application: str) ->
             assert "it is no message of bg_di" in str(dead.headers["reason"])
 
 
+async def test_little_is_told_of_a_wrong_header(broker: Broker, application: str) -> None:
+    """All of it would not fit into the frame that tells of it, and break the connection on which others publish."""
+    headers = {**Parcel.of(message()).packed().headers, "added_at": "\x01" * 60_000}
+    async with (
+        opened(RabbitBackend(broker.url), application) as engine,
+        raw(broker.url) as channel,
+        losing(engine) as (lost, _),
+    ):
+        await channel.default_exchange.publish(aio_pika.Message(b"?", headers=headers), Queues(application).tasks.name)
+        await until(lambda: lost.heard)
+        ((_, _, reason),) = lost.heard
+        assert "a header is wrong: could not convert" in reason
+        assert len(reason) < 300
+
+
 async def test_what_cannot_be_put_elsewhere_is_tried_until_it_can(broker: Broker, application: str, log: Log) -> None:
     """It is said once; what is lost meanwhile is tried when it comes again."""
     delay = Queues(application).delay(1)
@@ -476,3 +520,21 @@ async def test_the_last_ones_that_have_ended_are_remembered(broker: Broker, monk
         assert held is not None
         consumer._in_hand.end(held)
     assert [consumer._in_hand.has_ended(parcel) for parcel in parcels] == [False, True, True]
+
+
+async def test_what_has_ended_is_acknowledged_by_who_is_cut_off_while_it_rests(
+    broker: Broker, application: str
+) -> None:
+    """Acknowledgements wait then, and no longer than the task may."""
+    async with opened(RabbitBackend(broker.url), application) as engine:
+        accepted(await engine.accept([message(), message()]))
+        async with working(engine) as consumer:
+            first, second = await received(consumer, 2)
+            assert await consumer.acknowledge(first)  # after which there is some time to rest
+            resting = asyncio.create_task(consumer.rest())
+            await asyncio.sleep(0)
+            ending = asyncio.create_task(consumer.acknowledge(second))
+            await asyncio.sleep(0)
+            ending.cancel()
+            await asyncio.wait([ending, resting])
+            await nothing_waits(engine, consumer)

@@ -74,3 +74,24 @@ async def test_in_one_process_it_runs_once(broker: Broker, application: str) -> 
             accepted(await engine.accept([last]))
             assert await finished(consumer, 1) == {last.task_id}
             await nothing_waits(engine, consumer)
+
+
+async def test_in_one_process_another_copy_of_what_succeeds_does_not_run(broker: Broker, application: str) -> None:
+    """It is settled with it. If the task does not succeed, it comes after it: it may be the only one that is left."""
+    given, last = message(), message()
+    async with opened(RabbitBackend(broker.url), application) as engine, raw(broker.url) as channel:
+        accepted(await engine.accept([given]))
+        async with working(engine) as consumer:
+            (delivery,) = await received(consumer)
+            await puts(channel, application, replace(Parcel.of(given), copy="other"))
+            await until_waiting(engine, 0)
+            assert await consumer.bury(delivery, attempt=1, reason="ValueError: no")
+            (other,) = await received(consumer)
+            assert other.task_id == given.task_id
+            await puts(channel, application, replace(Parcel.of(given), copy="next", attempt=1))
+            await until_waiting(engine, 0)
+            assert await consumer.acknowledge(other)
+            accepted(await engine.accept([last]))
+            assert await finished(consumer, 1) == {last.task_id}
+            await consumer.stop()
+            assert (engine.counts().waiting, engine.counts().dead) == (0, 1)

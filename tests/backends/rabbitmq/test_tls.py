@@ -1,11 +1,17 @@
 """A broker behind TLS: whom the application trusts, as whom it comes, and what nobody is told of it."""
 
 import logging
+import socket
+import ssl
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pamqp.frame
 import pytest
+from pamqp.commands import Connection
 from yarl import URL
 
 from bg_di.backends.rabbitmq import RabbitBackend
@@ -114,3 +120,39 @@ async def assert_refused(engine: object, secure: Secure) -> None:
     assert not isinstance(refused, OutcomeUnknown)
     assert f"RabbitMQ at {HOST}:{secure.port} cannot be reached: " in str(refused)
     assert PASSWORD not in "".join(traceback.format_exception(refused)) + repr(refused)
+
+
+@contextmanager
+def hanging_up(authority: Authority) -> Generator[int]:
+    """The port of something that greets and hangs up in one breath, as what is before a broker may do."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.sign("hanging up"))
+    greeting = pamqp.frame.marshal(Connection.Start(server_properties={}), 0)
+
+    def serve() -> None:
+        with suppress(OSError):  # it has been closed
+            while True:
+                link, _ = listening.accept()
+                with link, context.wrap_socket(link, server_side=True) as secured:
+                    secured.recv(8)
+                    secured.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+                    secured.sendall(greeting)
+                    secured.settimeout(0.01)
+                    with suppress(OSError):  # nobody answers
+                        secured.unwrap()
+
+    with socket.create_server((HOST, 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+async def test_what_greets_and_hangs_up_cannot_be_reached(tmp_path: Path, application: str) -> None:
+    """The client has an error of its own for that, which is to end no worker's tries to come back."""
+    authority = Authority(tmp_path / "ours")
+    with hanging_up(authority) as port:
+        address = f"amqps://{HOST}:{port}/?cafile={authority.file}"
+        async with opened(RabbitBackend(address), application) as engine:
+            assert "has hung up" in str(await refusal(engine, message()))
