@@ -151,13 +151,15 @@ class RabbitConsumer(Consumer):
             return
         self.has_stopped = True
         self._more.set()
-        await self.rest()
-        if self._moving:
-            await asyncio.wait(self._moving, timeout=self._patience)
-        await asyncio.gather(*(self._give_back(held) for held in self._in_hand.all()))
-        for task in self._moving:
-            task.cancel()
-        await self._subscription.close()
+        try:
+            await self.rest()
+            if self._moving:
+                await asyncio.wait(self._moving, timeout=self._patience)
+            await asyncio.gather(*(self._give_back(held) for held in self._in_hand.all()))
+        finally:
+            for task in self._moving:
+                task.cancel()
+            await self._subscription.close()
 
     def abandon(self) -> None:
         """The same, where the event loop is closed, and its connections with it."""

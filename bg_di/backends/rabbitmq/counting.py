@@ -14,6 +14,7 @@ async def counted(dial: Dial, queues: Queues, *, patience: float) -> Counts:
         BackendUnavailable: the broker cannot be used.
     """
     async with dial.errand("counter") as connection, asyncio.timeout(patience):
-        waiting = [await length(connection, queue) for queue in (queues.tasks, *queues.delays())]
-        dead = await length(connection, queues.dead)
+        asked = (queues.dead, queues.tasks, *queues.delays())
+        # At once: a broker may be far away.
+        dead, *waiting = await asyncio.gather(*(length(connection, queue) for queue in asked))
     return Counts(waiting=sum(waiting), running=None, dead=dead, oldest=None)

@@ -538,3 +538,17 @@ async def test_what_has_ended_is_acknowledged_by_who_is_cut_off_while_it_rests(
             ending.cancel()
             await asyncio.wait([ending, resting])
             await nothing_waits(engine, consumer)
+
+
+async def test_a_worker_that_is_cut_off_as_it_stops_lets_go(broker: Broker, application: str) -> None:
+    """What it had goes back as from one that has died, and no later than that."""
+    async with opened(RabbitBackend(broker.url), application) as engine:
+        accepted(await engine.accept([given := message()]))
+        consumer = await engine.consume([NAME], lost=Lost())
+        await received(consumer)
+        stopping = asyncio.create_task(consumer.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        await asyncio.wait([stopping])
+        async with working(engine) as other:
+            assert await finished(other, 1) == {given.task_id}

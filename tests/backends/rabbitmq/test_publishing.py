@@ -24,7 +24,7 @@ from bg_di.testing.contract.handles import (
     received,
     working,
 )
-from tests.backends.rabbitmq.proxy import Proxy
+from tests.backends.rabbitmq.proxy import Link, Proxy
 from tests.backends.rabbitmq.rabbit import GENEROUS, accepts, raw, refusal, until, until_waiting
 from tests.backends.rabbitmq.server import Broker, url
 from tests.harness import Log
@@ -367,3 +367,20 @@ async def test_a_broker_that_does_not_tell_how_much_there_is_cannot_be_counted(
     engine = RabbitBackend(broker.url).open(application)
     with pytest.raises(BackendUnavailable, match="does not answer in time"):
         await counted(engine._dial, engine._queues, patience=0)
+
+
+class Far(Proxy):
+    """A broker on another continent."""
+
+    async def passed(self, link: Link, some: bytes, *, forth: bool) -> bytes:
+        await asyncio.sleep(0.05)
+        return some
+
+
+async def test_a_broker_that_is_far_away_tells_how_much_there_is_to_do(broker: Broker, application: str) -> None:
+    """Its queues are many, and are asked at once."""
+    async with Far(broker.port) as proxy, opened(RabbitBackend(broker.url), application) as direct:
+        accepted(await direct.accept([message(), message(due_at=time.time() + 100)]))
+        far = RabbitBackend(proxy.url).open(application)
+        counts = await counted(far._dial, far._queues, patience=4)
+        assert (counts.waiting, counts.dead) == (2, 0)
