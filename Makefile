@@ -40,13 +40,14 @@ chaos: .venv/test rabbitmq  ## 10,000 durable tasks on each engine while everyth
 	$(BIN)/python -m tests.chaos sqlite
 	$(BIN)/python -m tests.chaos rabbitmq
 
-# Tests start servers of their own. The package's service would be one more that nobody has asked for.
+# Tests start servers of their own, with certificates that they make. The package's service would be one more that nobody
+# has asked for.
 rabbitmq:
-	@command -v rabbitmq-server >/dev/null || test -x /usr/lib/rabbitmq/bin/rabbitmq-server \
+	@{ { command -v rabbitmq-server || test -x /usr/lib/rabbitmq/bin/rabbitmq-server; } && command -v openssl; } >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
-	    && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends rabbitmq-server \
+	    && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends rabbitmq-server openssl \
 	    && { ! command -v systemctl >/dev/null || systemctl disable --now rabbitmq-server >/dev/null 2>&1 || true; }; } \
-	  || { echo "RabbitMQ is needed by the tests, which start it: install the package rabbitmq-server of your system" >&2; exit 1; }
+	  || { echo "RabbitMQ and openssl are needed by the tests: install the packages rabbitmq-server and openssl of your system" >&2; exit 1; }
 
 valgrind:
 	@command -v valgrind >/dev/null \
