@@ -196,7 +196,7 @@ class RabbitConsumer(Consumer):
         while held.is_alive:
             try:
                 await self._publisher.publish(move.queue, move.parcel)
-            except BackendUnavailable as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, the task is not to stay in hand for ever
                 if not said:
                     log.not_passed_on(held.parcel.name, held.parcel.task_id, error)
                 said = True

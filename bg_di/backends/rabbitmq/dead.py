@@ -88,4 +88,7 @@ def _died_at(message: AbstractIncomingMessage) -> float:
     if parcel is not None and parcel.died_at is not None:
         return parcel.died_at
     deaths: Any = message.headers.get("x-death")
-    return float(deaths[0]["time"].timestamp()) if deaths else math.inf
+    try:
+        return float(deaths[0]["time"].timestamp())
+    except (AttributeError, LookupError, TypeError):
+        return math.inf

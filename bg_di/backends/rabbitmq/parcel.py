@@ -16,6 +16,8 @@ from bg_di.errors import MessageMalformed
 _DELIVERED: Final = "x-delivery-count"
 # What is told of a header that is wrong. It may be as large as a frame, and what tells of it has to fit into one.
 _LONGEST: Final = 200
+# Of a header that is text. With those that are added, all of them have to fit into a frame.
+_LONGEST_TEXT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,8 @@ class Parcel:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text")
+    if len(value) > _LONGEST_TEXT:
+        raise ValueError(f"it has {len(value)} characters")
     return value
 
 

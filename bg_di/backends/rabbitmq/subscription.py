@@ -99,7 +99,7 @@ class Subscription:
             await asyncio.sleep(_PAUSE)
             try:
                 self._line = await self._again()
-            except BackendUnavailable as error:
+            except Exception as error:  # noqa: BLE001  # whatever the client raises, a worker is not to stay away
                 if str(error) != said:
                     log.connection_fails(error)
                 said = str(error)

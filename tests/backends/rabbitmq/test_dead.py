@@ -53,14 +53,16 @@ async def test_what_is_not_meant_stays_as_often_as_somebody_looks(broker: Broker
     queues = Queues(application)
     async with opened(RabbitBackend(broker.url), application) as engine, raw(broker.url) as channel:
         first, second = await bury(engine, 2)
-        await channel.default_exchange.publish(aio_pika.Message(b"?", delivery_mode=2), queues.dead.name)
+        for headers in ({}, {"x-death": "yesterday"}):
+            foreign = aio_pika.Message(b"?", headers=dict(headers), delivery_mode=2)
+            await channel.default_exchange.publish(foreign, queues.dead.name)
         for _ in range(30):
             assert list(engine.retry(["unheard of"])) == []
             assert engine.prune(before=0, dead=True) == 0
-        assert engine.counts().dead == 3
+        assert engine.counts().dead == 4
         assert list(engine.retry([second, first])) == [first, second]
         assert engine.prune(before=time.time() + 60, dead=True) == 0
-        assert engine.counts().dead == 1
+        assert engine.counts().dead == 2
 
 
 async def test_what_was_put_back_has_everything_anew(broker: Broker, application: str) -> None:

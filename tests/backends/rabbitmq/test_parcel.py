@@ -52,6 +52,7 @@ def test_no_two_messages_have_the_same_id() -> None:
     ("header", "said"),
     [
         ({"task_id": 5}, "a header is wrong: 5 is no text"),
+        ({"name": "x" * 10_001}, "a header is wrong: it has 10001 characters"),
         ({"version": "1"}, "a header is wrong: '1' is no number"),
         ({"attempt": True}, "a header is wrong: True is no number"),
         ({"due_at": "nan"}, "a header is wrong: 'nan' is no time"),
