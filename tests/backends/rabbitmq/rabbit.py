@@ -16,6 +16,9 @@ from bg_di.errors import BackendUnavailable
 PATIENCE = 30.0
 # What is promised is a second; a machine that is busy may take longer.
 GENEROUS = 5.0
+# Seconds after which a broker may be killed that has declared a queue: earlier, that may come back without a leader. It
+# tells nobody when it is sure.
+SETTLED = 2.0
 
 
 @asynccontextmanager

@@ -174,6 +174,11 @@ class Broker:
         """What it has printed."""
         return (self.folder / "output").read_text()
 
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return "".join(path.read_text(errors="replace") for path in (self.folder / "log").glob("*.log"))
+
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)

@@ -302,7 +302,7 @@ async def test_what_waits_survives_the_queue_that_it_goes_to(broker: Broker, app
     async with opened(RabbitBackend(broker.url), application) as engine, raw(broker.url) as channel:
         accepted(await engine.accept([given := message(due_at=time.time() + 0.5)]))
         await channel.queue_delete(Queues(application).tasks.name)
-        await asyncio.sleep(0.6)  # it is due, and has nowhere to go
+        await until(lambda: time.time() > given.due_at)  # and it has nowhere to go
         async with working(engine) as consumer:
             assert await finished(consumer, 1) == {given.task_id}
 
@@ -433,7 +433,7 @@ async def test_what_cannot_be_put_elsewhere_is_tried_until_it_can(broker: Broker
 
         await until(said)
         assert unknown.task_id in said()[0]
-        await asyncio.sleep(0.7)  # meanwhile it is tried again
+        await until(lambda: broker.log.count(delay.name) >= 3)  # each try is refused there
         assert len(said()) == 1
         await way.lose()
         await until(lambda: not in_hand(way.consumer))

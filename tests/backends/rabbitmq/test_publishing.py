@@ -25,7 +25,7 @@ from bg_di.testing.contract.handles import (
     working,
 )
 from tests.backends.rabbitmq.proxy import Link, Proxy
-from tests.backends.rabbitmq.rabbit import GENEROUS, accepts, raw, refusal, until, until_waiting
+from tests.backends.rabbitmq.rabbit import GENEROUS, SETTLED, accepts, raw, refusal, until, until_waiting
 from tests.backends.rabbitmq.server import Broker, url
 from tests.harness import Log
 
@@ -238,8 +238,7 @@ async def test_a_broker_that_is_killed_and_restarted_has_what_it_accepted(broker
     async with opened(RabbitBackend(broker.url), application) as engine, working(engine) as consumer:
         accepted(await engine.accept([message()]))
         assert len(await finished(consumer, 1)) == 1
-        # A queue that has just been declared may come back without a leader.
-        await asyncio.sleep(2)
+        await asyncio.sleep(SETTLED)
         given = [message() for _ in range(50)]
         accepted(await engine.accept(given))
         broker.kill()

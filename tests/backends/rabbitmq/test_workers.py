@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from tests.backends.rabbitmq.rabbit import GENEROUS
+from tests.backends.rabbitmq.rabbit import GENEROUS, SETTLED
 from tests.backends.rabbitmq.server import HOST, PASSWORD, Broker, url
 from tests.servers.connection import Answer
 from tests.servers.places import OnBroker
@@ -134,8 +134,7 @@ def test_a_worker_goes_on_soon_after_its_broker_is_back(place: OnBroker, broker:
     with Stage("held") as stage, serving(place) as server, worker(place) as process:
         add(server, stage, "first", "held")
         stage.wait_for("first", "held")
-        # A queue that has just been declared may come back without a leader.
-        time.sleep(2)
+        time.sleep(SETTLED)
         broker.kill()
         process.wait_until_it_says("is lost")
         broker.start()

@@ -10,7 +10,7 @@ import httpx
 from aio_pika.exceptions import QueueEmpty
 
 from bg_di.backends.rabbitmq.queues import Queue, Queues
-from tests.backends.rabbitmq.rabbit import raw
+from tests.backends.rabbitmq.rabbit import SETTLED, raw
 from tests.backends.rabbitmq.server import Broker
 from tests.chaos.application import NAME, POISON
 from tests.chaos.rabbitmq.wires import note
@@ -19,8 +19,6 @@ from tests.chaos.scene import Role, Scene
 KINDS: Final = ("broker killed", "memory alarm", "queue deleted", "dead-letter queue deleted")
 _QUEUES: Final = Queues(NAME)
 
-# A queue has no leader for good, if its broker is killed while it is being declared.
-_PAUSE: Final = 2.0
 _ALARM: Final = 3.0
 # In hand while the queue is deleted.
 _IN_HAND: Final = 8
@@ -40,7 +38,7 @@ class Operator:
         work = [self._kill, self._alarm, self._delete, self._delete_dead, self._poison] * self._scene.plan.times
         self._scene.random.shuffle(work)
         for each in work:
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(SETTLED)
             await each()
 
     async def is_empty(self) -> bool:
