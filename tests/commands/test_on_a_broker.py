@@ -79,6 +79,26 @@ def test_tasks_cannot_be_looked_at(command: tuple[str, ...], filled: App, capsys
     assert "ask the engine itself" in err
 
 
+def test_what_is_dead_is_put_back(filled: App, capsys: pytest.CaptureFixture[str]) -> None:
+    """All that is, or one; of what is not there it is said."""
+    assert typed(filled, "retry", "unheard-of") == 1
+    assert "unheard-of is not put back: there is no such task" in capsys.readouterr().err
+    assert typed(filled, "retry", "--all-dead") == 0
+    task_id, *rest = capsys.readouterr().out.split()
+    assert (len(task_id), rest) == (32, ["is", "put", "back"])
+    assert typed(filled, "check", "--max-dead=0") == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[1] == "3"
+
+
+def test_what_is_dead_is_forgotten(filled: App, capsys: pytest.CaptureFixture[str]) -> None:
+    """If it has died so long ago; what waits never is."""
+    assert typed(filled, "prune", "--dead", "--before=1h") == 0
+    assert typed(filled, "prune", "--dead", "--before=0s") == 0
+    assert typed(filled, "prune", "--before=0s") == 0
+    assert capsys.readouterr().out.splitlines() == [f"{count} pruned on 'durable'" for count in (0, 1, 0)]
+    assert typed(filled, "check", "--max-backlog=2", "--max-dead=0") == 0
+
+
 def test_a_broker_that_is_not_there_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:
     """It is named without the password."""
     assert typed(on(url(1, "shop", PASSWORD)), "check", "--json") == 1
