@@ -121,15 +121,22 @@ async def test_what_a_broker_cannot_do_is_refused_where_it_is_asked_for(
     assert f"anything wants a {wanted}, which the backend 'durable' cannot do" in str(refused.value)
 
 
-async def test_a_queue_of_somebody_else_stops_the_start_up(broker: Broker, application: str, log: Log) -> None:
-    """With what it has, and what is needed."""
+@pytest.mark.parametrize(
+    ("embedded", "failed"),
+    [(True, "a worker of background tasks could not start: "), (False, "background tasks cannot be kept: ")],
+)
+async def test_a_queue_of_somebody_else_stops_the_start_up(
+    embedded: bool, failed: str, broker: Broker, application: str, log: Log
+) -> None:
+    """With what it has, and what is needed; also where tasks are only handed over."""
     queue = Queues(application).tasks.name
     async with raw(broker.url) as channel:
         await channel.declare_queue(queue, durable=True)
-        async with running(shop(broker.url, application, anything)) as lifespan:
+        app = shop(broker.url, application, anything, backend={"embedded": embedded})
+        async with running(app) as lifespan:
             said = " ".join(lifespan.said)
         await channel.queue_delete(queue)
-    assert said.startswith("startup.failed a worker of background tasks could not start: ")
+    assert said.startswith(f"startup.failed {failed}")
     assert f"has a queue '{queue}' that somebody else has declared" in said
     assert "but current is none" in said
     assert "'x-queue-type': 'quorum'" in said
