@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, Final, Literal, Self, get_args
 
@@ -12,7 +13,7 @@ from bg_di.errors import InvalidOptions
 from bg_di.values import Seconds, duration, is_number, positive, seconds, wrong
 
 When = Literal["success", "failure", "always"]
-RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool | Seconds]
 
 # Of what an engine is asked to keep.
 _LONGEST_DELAY: Final = 366 * 24 * 3600.0
@@ -23,7 +24,8 @@ class Retry:
     """Run a failing task again, in stamina's words and with its defaults. It needs the extra ``bg_di[retry]``.
 
     Attributes:
-        on: which errors are worth another attempt: a type, a tuple of types, or a function of the error.
+        on: which errors are worth another attempt: a type, a tuple of types, or a function of the error, which may
+            answer with the seconds until that one, as what has refused has said it (``Retry-After``), instead of yes.
         attempts: how often it is run at most, the first time included; None without a limit.
         timeout: seconds over all attempts, after which no other one starts; None without a limit. Not given: 45 in the
             process, and no limit on an engine, which counts them from when the task was first due.
@@ -65,9 +67,20 @@ class Retry:
 
     def is_worth(self, error: BaseException) -> bool:
         """Whether another attempt might end otherwise."""
+        return self.answer(error) is not False
+
+    def answer(self, error: BaseException) -> bool | float:
+        """The same, or the seconds until that attempt, if `on` has said them.
+
+        Raises:
+            InvalidOptions: these are no duration.
+        """
         if isinstance(self.on, type | tuple):
             return isinstance(error, self.on)
-        return isinstance(error, Exception) and bool(self.on(error))
+        told = isinstance(error, Exception) and self.on(error)
+        if isinstance(told, bool) or not isinstance(told, int | float | timedelta):
+            return bool(told)
+        return duration("Retry", "on", told)
 
     def wait_after(self, attempt: int) -> float:
         """Seconds from the end of an attempt, counted from 1, to the next: stamina's documented formula."""

@@ -142,12 +142,13 @@ class DeliveryTasks(RequestBackgroundTasks):
 def _wait_after(plan: Plan, number: int, error: BaseException) -> float | None:
     """Seconds until the next attempt; None if there is none."""
     retry = plan.policy.retry
-    if retry is None or not retry.is_worth(error) or number >= (retry.attempts or math.inf):
+    answer = False if retry is None else retry.answer(error)
+    if retry is None or answer is False or number >= (retry.attempts or math.inf):
         return None
-    wait, limit = retry.wait_after(number), retry.timeout_or(None)
+    limit = retry.timeout_or(None)
     if limit is not None and time() - plan.due_at >= limit:
         return None
-    return wait
+    return retry.wait_after(number) if answer is True else answer
 
 
 def reason_of(error: BaseException) -> str:
