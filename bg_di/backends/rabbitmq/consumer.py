@@ -178,7 +178,7 @@ class RabbitConsumer(Consumer):
         if self._in_hand.has_ended(parcel):
             self._start(_acknowledged_alone(message))
         elif held := self._in_hand.take(parcel, message):
-            move = self._judge.move(parcel)
+            move = self._judge.move(held)
             if move is None:
                 self._ready.append(held)
                 self._more.set()
@@ -214,7 +214,7 @@ class RabbitConsumer(Consumer):
         reason = f"it is no message of bg_di: {malformed}"
         parcel = Parcel(task_id=uuid4().hex, name="", version=0, body=message.body, added_at=now, due_at=now)
         held = cast(Held, self._in_hand.take(parcel, message))
-        await self._pass_on(held, Move(self._queues.dead, parcel.died(reason=reason), lost=reason))
+        await self._pass_on(held, Move(self._queues.dead, held.successor.died(reason=reason), lost=reason))
 
     async def _replace(self, delivery: Delivery, move_of: Callable[[Parcel], Move]) -> bool:
         """Put what comes after a delivery in its place: first that is there, and then it is acknowledged."""
@@ -224,7 +224,7 @@ class RabbitConsumer(Consumer):
         if not held.is_alive:
             self._lose(held)
             return False
-        move = move_of(replace(held.parcel, copy=held.successor))
+        move = move_of(held.successor)
         await self._publisher.publish(move.queue, move.parcel)
         return await self._end(held)
 

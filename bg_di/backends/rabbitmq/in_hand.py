@@ -6,7 +6,7 @@ the task still runs, or when its acknowledgement has got lost.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final
 from uuid import uuid4
@@ -31,14 +31,18 @@ class Held:
         messages: all that stand for it, by their copies: what comes again while it is in hand is settled with it.
         others: other copies of the task that have come meanwhile. What takes its place may be quicker than the broker's
             confirmation, and so may what comes after that: they are settled with it only if it succeeds.
-        successor: the copy that takes its place, the same however often it is tried.
     """
 
     parcel: Parcel
     delivery: Delivery
     messages: list[tuple[str, AbstractIncomingMessage]]
     others: list[tuple[str, AbstractIncomingMessage]] = field(default_factory=list)
-    successor: str = field(default_factory=lambda: uuid4().hex)
+    _next_copy: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def successor(self) -> Parcel:
+        """What takes its place: another copy, and the same one however often it is tried."""
+        return replace(self.parcel, copy=self._next_copy)
 
     @property
     def is_alive(self) -> bool:

@@ -97,7 +97,6 @@ class Parcel:
         """The task as it is kept with the reason."""
         return replace(
             self,
-            copy=uuid4().hex,
             attempt=self.attempt if attempt is None else attempt,
             reason=reason,
             died_at=time.time(),
