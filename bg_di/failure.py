@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from starlette.background import BackgroundTask
 
+from bg_di import log
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFailure:
@@ -37,3 +39,29 @@ class TaskErrorHandler(ABC):
 
         It is awaited before the next task of the request starts. What it raises is logged and stops nothing.
         """
+
+
+class LoggingTaskErrorHandler(TaskErrorHandler):
+    """The default: one line at ERROR for each failing task, with traceback, name, method and path.
+
+    Args:
+        log_arguments: whether it has the task's arguments, too.
+    """
+
+    def __init__(self, *, log_arguments: bool = False) -> None:
+        self._log_arguments = log_arguments
+
+    async def handle(self, failure: TaskFailure) -> None:
+        log.logger.error(
+            "background task %s of %s %s failed%s",
+            failure.name,
+            failure.method,
+            failure.path,
+            f"; it was called with {_arguments(failure.task)}" if self._log_arguments else "",
+            exc_info=failure.error,
+            extra=log.fields(failure.name, failure.method, failure.path),
+        )
+
+
+def _arguments(task: BackgroundTask) -> str:
+    return f"({', '.join([*map(repr, task.args), *(f'{key}={value!r}' for key, value in task.kwargs.items())])})"

@@ -26,10 +26,9 @@ from bg_di.edge.overrides import find_overrides, restore_falsy_value
 from bg_di.edge.routes import own_routes
 from bg_di.edge.scope import bind_collection
 from bg_di.engines import Engines
-from bg_di.failure import TaskErrorHandler
+from bg_di.failure import LoggingTaskErrorHandler, TaskErrorHandler
 from bg_di.ledger import Ledger
 from bg_di.listed import list_tasks
-from bg_di.log import LoggingTaskErrorHandler
 from bg_di.monitor import BackgroundTasksMonitor
 from bg_di.observer import Observers
 from bg_di.options import Options

@@ -146,7 +146,7 @@ class Runner:
         except BaseException as error:
             if not is_failure(error, cancellations):
                 raise
-            log.error_handler_failed(failure)
+            log.error_handler_failed(failure.name, failure.method, failure.path, failure.error)
 
     async def _handled(self, failure: TaskFailure) -> None:
         await self._error_handler().handle(failure)
