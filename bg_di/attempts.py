@@ -7,12 +7,10 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
-from bg_di.backend import Delivery
 from bg_di.binding import bind, is_async, name_of
 from bg_di.declare import INJECTED, Declaration, declared, refuse_placeholder, refuse_timeout_of_sync
 from bg_di.dependencies import missing, needs_of
 from bg_di.destinations import Destinations
-from bg_di.listed import ListedTask
 from bg_di.observer import Observers
 from bg_di.plan import Plan
 from bg_di.policy import DEFAULT, Retry
@@ -20,7 +18,6 @@ from bg_di.protocols import Collection, Container
 from bg_di.steps import limited_by, run_in
 from bg_di.task import Attempt, enter_origin
 from bg_di.threads import Threads
-from bg_di.wire import Envelope
 
 UNLIMITED: Final = nullcontext()
 NOTHING: Final[Mapping[str, Any]] = {}
@@ -37,13 +34,16 @@ class Attempts:
         container: supplies services and dependencies.
         observers: of each task and each attempt. If there are any, no call is a plain one.
         destinations: tell what runs here.
+
+    Attributes:
+        container: as given.
     """
 
     def __init__(
         self, threads: Threads, container: Container, observers: Observers, destinations: Destinations
     ) -> None:
         self._threads = threads
-        self._container = container
+        self.container = container
         self._observers = observers
         self._destinations = destinations
 
@@ -96,51 +96,17 @@ class Attempts:
         injector = self._injector(name, service, needs) if needs or service is not None else None
         plan = Plan(name, wanted, func, args, kwargs, service, needs, collection, injector)
         if not stays:
-            module = self._container.module_of(self._container.injector_here())
+            module = self.container.module_of(self.container.injector_here())
             plan.outgoing = self._destinations.outgoing(plan, policy or NOTHING, module=module)
-        return plan
-
-    def plan_delivered(
-        self,
-        collection: Collection,
-        task: ListedTask,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        envelope: Envelope,
-        delivery: Delivery,
-    ) -> Plan:
-        """Plan a call that an engine has delivered, in the context that it will run in.
-
-        Args:
-            collection: of the delivery.
-            task: what is called.
-            args, kwargs: of the call.
-            envelope: what came with it.
-            delivery: from the engine.
-
-        Raises:
-            ModuleUnknown: this application does not have the module that it was added in.
-        """
-        declaration, injector = task.declaration, self._container.injector_of(envelope.module)
-        self._container.enter(injector)
-        policy = declaration.policy
-        if envelope.timeout is not None:
-            policy = policy.changed({"timeout": envelope.timeout})
-        plan = Plan(
-            declaration.name, policy, task.func, args, kwargs, declaration.service, task.needs, collection, injector
-        )
-        plan.reference.stand_for(envelope.task_id)
-        plan.added_at, plan.delivery = envelope.added_at, delivery.delivery
-        plan.due_at = first_due(envelope, delivery)
         return plan
 
     def _injector(self, name: str, service: type | None, needs: Mapping[str, Any]) -> Any:
         """What the adding code resolves from, if the task can be given there what it needs."""
-        injector = self._container.injector_here()
+        injector = self.container.injector_here()
         if service is not None:
-            self._container.refuse_unsatisfied(injector, service, name)
+            self.container.refuse_unsatisfied(injector, service, name)
         for key in needs.values():
-            self._container.refuse_unsatisfied(injector, key, name)
+            self.container.refuse_unsatisfied(injector, key, name)
         return injector
 
     async def perform_one(self, plan: Plan, number: int) -> None:
@@ -168,7 +134,7 @@ class Attempts:
         # They are those of the function, in whichever application it is added.
         marks = getattr(func, "__func__", func).__dict__
         if _NEEDS not in marks:
-            marks[_NEEDS] = needs_of(func, self._container.key_of)
+            marks[_NEEDS] = needs_of(func, self.container.key_of)
         needs: Mapping[str, Any] = marks[_NEEDS]
         return needs
 
@@ -189,7 +155,7 @@ class Attempts:
                 with _limited(plan):
                     await self._called(plan.func, plan.args, plan.kwargs)
                 return
-            scope = self._container.open(plan.injector, partial(plan.context, number))
+            scope = self.container.open(plan.injector, partial(plan.context, number))
             try:
                 with _limited(plan):
                     supplied = {name: scope.get(key) for name, key in plan.needs.items()}
@@ -205,12 +171,6 @@ class Attempts:
             func(*args, **kwargs) if is_async(func) else self._threads.call(partial(func, *args, **kwargs))
         )
         return call
-
-
-def first_due(envelope: Envelope, delivery: Delivery) -> float:
-    """When a delivered task was first to run; counted anew if it was put back after it had died."""
-    was_put_back = delivery.added_at > envelope.added_at
-    return delivery.added_at + (0 if was_put_back else envelope.delay or 0)
 
 
 def unfolded(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

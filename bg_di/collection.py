@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from bg_di.backend import IN_PROCESS
+from bg_di.backends.capabilities import IN_PROCESS
 from bg_di.background_tasks import BackgroundTasks
 from bg_di.binding import bind, is_async, lasts, refuse_arguments
 from bg_di.context import TaskReference

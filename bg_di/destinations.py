@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
-from bg_di.backend import IN_PROCESS, Backend, Capability, Message
+from bg_di.backends import Backend, Capability, Message
+from bg_di.backends.capabilities import IN_PROCESS
 from bg_di.errors import InvalidOptions
 from bg_di.listed import ListedTask
 from bg_di.plan import Outgoing, Plan

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any
 
 from bg_di import log
-from bg_di.backend import Accepted, Backend, Engine, Message
+from bg_di.backends import Accepted, Backend, Engine, Message
 from bg_di.errors import BackendUnavailable
 
 

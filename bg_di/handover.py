@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import anyio
 
-from bg_di.backend import Accepted
+from bg_di.backends import Accepted
 from bg_di.errors import BackendUnavailable, BackgroundTasksNotAccepted, OutcomeUnknown
 from bg_di.plan import Outgoing, Plan
 from bg_di.record import TaskRecord

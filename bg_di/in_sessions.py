@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import anyio
 
-from bg_di.backend import Accepted
+from bg_di.backends import Accepted
 from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.plan import Outgoing, Plan
 from bg_di.record import TaskRecord

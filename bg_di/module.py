@@ -13,7 +13,7 @@ from ellar.reflect import reflect
 
 from bg_di import log
 from bg_di.attempts import Attempts
-from bg_di.backend import IN_PROCESS
+from bg_di.backends.capabilities import IN_PROCESS
 from bg_di.backends.in_process import InProcessBackend
 from bg_di.commands.ellar import EllarCommands
 from bg_di.destinations import Destinations

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import Any, ClassVar
 
-from bg_di.backend import Message
+from bg_di.backends import Message
 from bg_di.context import TaskContext, TaskReference
 from bg_di.policy import Policy
 from bg_di.protocols import Collection

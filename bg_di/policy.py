@@ -8,7 +8,8 @@ from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, Final, Literal, Self, get_args
 
-from bg_di.backend import IN_PROCESS, Capability
+from bg_di.backends import Capability
+from bg_di.backends.capabilities import IN_PROCESS
 from bg_di.errors import InvalidOptions
 from bg_di.values import Seconds, duration, is_number, positive, seconds, wrong
 

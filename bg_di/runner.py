@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from bg_di import log
 from bg_di.attempts import Attempts
-from bg_di.backend import Accepted
+from bg_di.backends import Accepted
 from bg_di.declare import Declaration
 from bg_di.engines import Engines
 from bg_di.errors import BackgroundTasksNotAccepted, TaskTimedOut

@@ -12,7 +12,8 @@ from uuid import uuid4
 from aio_pika.abc import AbstractIncomingMessage
 
 from bg_di import log
-from bg_di.backend import Consumer, Delivery
+from bg_di.backends.backend import Consumer
+from bg_di.backends.messages import Delivery
 from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled
 from bg_di.backends.rabbitmq.in_hand import Held, InHand

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from bg_di.backend import Accepted, Counts, Engine, Message
+from bg_di.backends.backend import Engine
+from bg_di.backends.messages import Accepted, Counts, Message
 from bg_di.backends.rabbitmq.consumer import Lost, RabbitConsumer
 from bg_di.backends.rabbitmq.counting import counted
 from bg_di.backends.rabbitmq.dead import forget, put_back

@@ -14,7 +14,7 @@ from uuid import uuid4
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelInvalidStateError
 
-from bg_di.backend import Delivery
+from bg_di.backends.messages import Delivery
 from bg_di.backends.rabbitmq.parcel import Parcel
 
 # How many it remembers. Only what was unacknowledged when a connection broke comes twice.

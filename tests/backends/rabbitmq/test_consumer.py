@@ -9,7 +9,7 @@ from typing import Any, cast
 import aio_pika
 import pytest
 
-from bg_di.backend import Consumer, Engine
+from bg_di.backends import Consumer, Engine
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.rabbitmq.consumer import RabbitConsumer
 from bg_di.backends.rabbitmq.parcel import Parcel

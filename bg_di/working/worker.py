@@ -4,20 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context, ContextVar
 from functools import partial
-from time import time
 from typing import Any, Final, TypeVar
 
 from bg_di import log
-from bg_di.attempts import first_due
-from bg_di.backend import Backend, Consumer, Delivery
-from bg_di.backends.delivery import Again, Dead, DeliveryTasks, Verdict, reason_of
-from bg_di.errors import MessageMalformed, MessageVersionUnknown, ModuleUnknown
+from bg_di.backends import Backend, Consumer, Delivery
+from bg_di.errors import MessageMalformed, MessageVersionUnknown
 from bg_di.listed import ListedTask
-from bg_di.plan import Plan
 from bg_di.runner import Runner
-from bg_di.trace import continue_trace
-from bg_di.values import seconds
-from bg_di.wire import VERSION, Envelope
+from bg_di.wire import VERSION
+from bg_di.working.arrival import Arrivals, NotUnderstood
+from bg_di.working.delivery import Again, Dead, DeliveryTasks, Verdict, reason_of
 
 # Seconds between two tries to reach an engine that does not answer.
 _PAUSE: Final = 0.5
@@ -28,14 +24,6 @@ _SHORTEST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 60.0
 
 T = TypeVar("T")
-
-
-class _NotUnderstood(Exception):
-    """Another version of this worker may run the task, which has waited for it so many seconds."""
-
-    def __init__(self, waited: float, reason: str) -> None:
-        super().__init__(reason)
-        self.waited = waited
 
 
 class Worker:
@@ -61,7 +49,7 @@ class Worker:
         self.name = name
         self._backend: Backend = runner.engines.backends[name]
         self._tasks = tasks
-        self._carried = {variable.name: variable for variable in carried}
+        self._arrivals = Arrivals(runner.attempts.container, self._backend, tasks, carried)
         self._running: dict[asyncio.Task[None], Delivery] = {}
         self._is_away = self._cuts_off = False
 
@@ -132,8 +120,8 @@ class Worker:
     async def _run(self, delivery: Delivery) -> Verdict:
         tasks = DeliveryTasks(self._runner, self.name, lambda: self._cuts_off)
         try:
-            return await tasks.run(self._plan(delivery, tasks), delivery.attempt + 1)
-        except _NotUnderstood as error:
+            return await tasks.run(self._arrivals.plan(delivery, tasks), delivery.attempt + 1)
+        except NotUnderstood as error:
             log.not_understood(self.name, delivery.name, delivery.task_id, error)
             # Longer each time, so that it costs little until it is understood.
             wait = min(max(error.waited, _SHORTEST_WAIT), _LONGEST_WAIT)
@@ -144,24 +132,6 @@ class Worker:
         except Exception as error:  # noqa: BLE001  # of our own making: it is not to be tried for ever
             log.worker_failed(self.name, delivery.name, delivery.task_id, error)
             return Dead(delivery.attempt, reason_of(error))
-
-    def _plan(self, delivery: Delivery, tasks: DeliveryTasks) -> Plan:
-        envelope = Envelope.from_bytes(delivery.body, max_bytes=self._backend.max_message_bytes)
-        if (envelope.task_id, envelope.name) != (delivery.task_id, delivery.name):
-            raise MessageMalformed("it is the message of another task")
-        task = self._tasks[delivery.name]
-        for name in envelope.carried.keys() & self._carried.keys():
-            self._carried[name].set(envelope.carried[name])
-        continue_trace(envelope.trace)
-        try:
-            args, kwargs = task.format.decode(envelope.arguments)
-            return self._runner.attempts.plan_delivered(tasks, task, args, kwargs, envelope, delivery)
-        except MessageMalformed as error:
-            is_of_another = isinstance(error, ModuleUnknown) or envelope.shape not in {None, task.format.shape}
-            waited = time() - first_due(envelope, delivery)
-            if is_of_another and waited < seconds(self._backend.unknown_after):
-                raise _NotUnderstood(waited, str(error)) from None
-            raise
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the engine until it answers. That it does not is said once."""

@@ -9,7 +9,7 @@ from time import time
 from typing import Final
 
 from bg_di import log
-from bg_di.backend import Consumer, Delivery
+from bg_di.backends import Consumer, Delivery
 from bg_di.collection import RequestBackgroundTasks
 from bg_di.plan import Plan
 from bg_di.record import State

@@ -1,142 +1,17 @@
 """The seam: what a backend says of itself, and what its live handle does for one application.
 
 Everything around an engine is the same for each: what may travel, when it is handed over, who runs it and what comes
-of it. An engine keeps messages, gives them to a worker, and hears what became of them. All times are seconds of the
-wall clock, since 1970 in UTC.
+of it. An engine keeps messages, gives them to a worker, and hears what became of them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Literal
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, ClassVar
 
+from bg_di.backends.capabilities import Capability
+from bg_di.backends.messages import Accepted, Counts, Delivery, Entry, Message, StoredState
 from bg_di.errors import BackendUnavailable
 from bg_di.values import Seconds
-
-# The name of the backend that every application has.
-IN_PROCESS: Final = "in_process"
-
-# What a backend may be able to do beyond running a task at once: run it later; know a task that is handed over again;
-# accept one task for a key; take back what waits; write it in the user's own transaction; tell how each task stands.
-# Without that last one, as on a broker, which lets nobody look into its queues: put back and forget what is dead; tell
-# how much there is.
-Capability = Literal["delay", "idempotent", "unique_key", "cancel", "transaction", "listing", "dead", "counts"]
-
-_MEANING: Final[Mapping[Capability, str]] = {
-    "delay": "run a task later",
-    "idempotent": "know a task that is handed over again",
-    "unique_key": "accept one task for a key",
-    "cancel": "take back a task that waits",
-    "transaction": "write a task in a transaction of yours",
-    "listing": "tell how its tasks stand",
-    "dead": "put back or forget what is dead",
-    "counts": "tell how much there is to do",
-}
-
-# "accepted": it waits for a worker, for the first time or again.
-StoredState = Literal["accepted", "running", "succeeded", "cancelled", "dead"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A task as it is handed over.
-
-    Attributes:
-        task_id: its own; handing the same one over again adds nothing, where the backend is "idempotent".
-        name: under which workers know it.
-        version: of what is in `body`; only workers that know it take the task.
-        added_at, due_at: when it was added, and before which time it does not run.
-        unique_key, unique_until: no other task of this name with this key is accepted while this one waits and runs,
-            nor until that time if it has succeeded. Both or neither.
-    """
-
-    task_id: str
-    name: str
-    body: bytes = field(repr=False)
-    added_at: float
-    due_at: float
-    version: int = 1
-    unique_key: str | None = None
-    unique_until: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """What became of a message.
-
-    Attributes:
-        task_id: of the task that stands for it.
-        is_new: whether that is the message itself, accepted now.
-    """
-
-    task_id: str
-    is_new: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """A task in the hands of a worker, until it says what became of it or loses it.
-
-    Attributes:
-        token: by which the engine tells this delivery from every other one of the task.
-        added_at: when it was added, or put back by `Engine.retry`.
-        attempt: how many attempts have been made before.
-        delivery: how often this attempt has been delivered, this time included.
-    """
-
-    task_id: str
-    token: int
-    name: str
-    version: int
-    body: bytes = field(repr=False)
-    added_at: float
-    due_at: float
-    attempt: int
-    delivery: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A task as it stands on an engine, without its arguments.
-
-    Attributes:
-        since: when it got into its state.
-        added_at: when it was added, or put back by `Engine.retry`.
-        attempt: how many attempts have been made, as far as the engine was told.
-        deliveries: how often the next or running attempt has been delivered.
-        owner, lease_until: whose it is, and until when, while it runs.
-        reason: why it is dead or came back: an error, or the deliveries that were lost.
-    """
-
-    task_id: str
-    name: str
-    version: int
-    state: StoredState
-    since: float
-    added_at: float
-    due_at: float
-    attempt: int
-    deliveries: int
-    owner: str | None
-    lease_until: float | None
-    unique_key: str | None
-    unique_until: float | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """How much there is to do. What an engine cannot tell is None.
-
-    Attributes:
-        waiting: accepted and not running, delayed ones included.
-        oldest: for how many seconds the one that is due for longest has waited; 0 if none is due.
-    """
-
-    waiting: int
-    running: int | None
-    dead: int
-    oldest: float | None
 
 
 class Backend(ABC):
@@ -335,8 +210,3 @@ class Consumer(ABC):
     @abstractmethod
     async def stop(self) -> None:
         """Take no more. Whatever is still in hand goes back as if it had not been delivered."""
-
-
-def incapable(backends: Collection[str], need: Capability) -> str:
-    """That backends, by name, have not a capability, in words."""
-    return f"the backend {', '.join(map(repr, backends))} cannot {_MEANING[need]} (no capability {need!r})"
