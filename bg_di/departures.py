@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.handover import HandOver, Refused, hand_over
 from bg_di.in_sessions import InSessions
-from bg_di.runner import Runner
+from bg_di.sender import Sender
 from bg_di.task import Waiting
 
 
@@ -13,16 +13,16 @@ class Departures:
     """What is being handed over, and what waits for the commits of users.
 
     Args:
-        runner: of the application.
+        sender: of the application.
 
     Attributes:
         in_sessions: what waits for commits.
     """
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
         self._under_way: list[HandOver | Refused] = []
-        self.in_sessions = InSessions(runner)
+        self.in_sessions = InSessions(sender)
 
     @property
     def calls(self) -> Sequence[Waiting]:
@@ -33,7 +33,7 @@ class Departures:
 
     def hand_over(self, calls: Sequence[Waiting]) -> None:
         """Begin to hand calls over."""
-        self._under_way.append(hand_over(self._runner, calls))
+        self._under_way.append(hand_over(self._sender, calls))
 
     async def decision(self) -> BackgroundTasksNotAccepted | None:
         """Wait until it is decided on all that is being handed over; return the first failure."""

@@ -11,7 +11,7 @@ from bg_di.backends import Accepted
 from bg_di.errors import BackendUnavailable, BackgroundTasksNotAccepted, OutcomeUnknown
 from bg_di.plan import Outgoing, Plan
 from bg_di.record import TaskRecord
-from bg_di.runner import Runner
+from bg_di.sender import Sender
 from bg_di.steps import in_words, is_failure, on_asyncio
 from bg_di.task import Waiting
 
@@ -56,13 +56,13 @@ class Refused:
         calls: what would have been handed over.
         error: says so.
         untold: of which nobody has heard yet.
-        runner: of the application.
+        sender: of the application.
     """
 
     calls: Sequence[Waiting]
     error: BackgroundTasksNotAccepted
     untold: list[Outcome]
-    runner: Runner
+    sender: Sender
     is_decided: ClassVar = True
 
     async def decision(self) -> BackgroundTasksNotAccepted:
@@ -71,50 +71,50 @@ class Refused:
     async def end(self) -> BackgroundTasksNotAccepted:
         """Tell everybody of it, whoever is cancelled meanwhile."""
         with anyio.CancelScope(shield=True):
-            await _tell(self.runner, self.error, self.untold)
+            await _tell(self.sender, self.error, self.untold)
         return self.error
 
 
-def hand_over(runner: Runner, calls: Sequence[Waiting]) -> HandOver | Refused:
+def hand_over(sender: Sender, calls: Sequence[Waiting]) -> HandOver | Refused:
     """Begin to hand calls over."""
     if not on_asyncio():
-        return _refused(runner, calls)
+        return _refused(sender, calls)
     outcomes: list[Outcome] = []
-    decided = _kept(runner, _decide(runner, calls, outcomes))
-    return HandOver(calls, decided, _kept(runner, _tell_decided(runner, decided, outcomes)))
+    decided = _kept(sender, _decide(sender, calls, outcomes))
+    return HandOver(calls, decided, _kept(sender, _tell_decided(sender, decided, outcomes)))
 
 
-def _refused(runner: Runner, calls: Sequence[Waiting]) -> Refused:
+def _refused(sender: Sender, calls: Sequence[Waiting]) -> Refused:
     why = "works on asyncio only: run the application on it"
     outcomes: list[Outcome] = [(call, BackendUnavailable(_named(_outgoing(call).backend), why)) for call in calls]
-    return Refused(calls, cast(BackgroundTasksNotAccepted, _not_accepted(outcomes)), outcomes, runner)
+    return Refused(calls, cast(BackgroundTasksNotAccepted, _not_accepted(outcomes)), outcomes, sender)
 
 
-def _kept(runner: Runner, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+def _kept(sender: Sender, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     task = asyncio.get_running_loop().create_task(work)
-    runner.engines.under_way.add(task)
-    task.add_done_callback(runner.engines.under_way.discard)
+    sender.engines.under_way.add(task)
+    task.add_done_callback(sender.engines.under_way.discard)
     return task
 
 
 async def _decide(
-    runner: Runner, calls: Sequence[Waiting], outcomes: list[Outcome]
+    sender: Sender, calls: Sequence[Waiting], outcomes: list[Outcome]
 ) -> BackgroundTasksNotAccepted | None:
     by_backend: dict[str, list[Waiting]] = {}
     for call in calls:
         by_backend.setdefault(_outgoing(call).backend, []).append(call)
-    for of_one in await asyncio.gather(*(_ask(runner, *each) for each in by_backend.items())):
+    for of_one in await asyncio.gather(*(_ask(sender, *each) for each in by_backend.items())):
         outcomes.extend(of_one)
     return _not_accepted(outcomes)
 
 
-async def _ask(runner: Runner, backend: str, calls: Sequence[Waiting]) -> list[Outcome]:
+async def _ask(sender: Sender, backend: str, calls: Sequence[Waiting]) -> list[Outcome]:
     """Ask one engine. What it does not answer for is unknown."""
-    limit = asyncio.timeout(runner.accept_timeout)
+    limit = asyncio.timeout(sender.accept_timeout)
     try:
         async with limit:
             messages = [_outgoing(call).message for call in calls]
-            answers = await runner.engines.accept(backend, messages, added_in=[call[1] for call in calls])
+            answers = await sender.engines.accept(backend, messages, added_in=[call[1] for call in calls])
         outcomes: list[Outcome] = [
             (call, _outcome(backend, answer)) for call, answer in zip(calls, answers, strict=True)
         ]
@@ -123,15 +123,15 @@ async def _ask(runner: Runner, backend: str, calls: Sequence[Waiting]) -> list[O
     except BaseException as error:
         if not is_failure(error, 0):
             for call in calls:
-                runner.undecided(call)
+                sender.undecided(call)
             raise
         # Whatever an engine raises, its tasks are not to be forgotten.
-        late = f"has not answered within accept_timeout={runner.accept_timeout} seconds"
+        late = f"has not answered within accept_timeout={sender.accept_timeout} seconds"
         unknown = OutcomeUnknown(_named(backend), late if limit.expired() else f"failed: {in_words(error)}")
         outcomes = [(call, unknown) for call in calls]
     for call, outcome in outcomes:
         if isinstance(outcome, Accepted):
-            runner.accepted(call, outcome)
+            sender.accepted(call, outcome)
     return outcomes
 
 
@@ -154,18 +154,18 @@ def _not_accepted(outcomes: Sequence[Outcome]) -> BackgroundTasksNotAccepted | N
 
 
 async def _tell_decided(
-    runner: Runner, decided: "asyncio.Task[BackgroundTasksNotAccepted | None]", outcomes: list[Outcome]
+    sender: Sender, decided: "asyncio.Task[BackgroundTasksNotAccepted | None]", outcomes: list[Outcome]
 ) -> None:
     error = await decided
     if error is not None:
-        await _tell(runner, error, outcomes)
+        await _tell(sender, error, outcomes)
 
 
-async def _tell(runner: Runner, error: BackgroundTasksNotAccepted, outcomes: list[Outcome]) -> None:
+async def _tell(sender: Sender, error: BackgroundTasksNotAccepted, outcomes: list[Outcome]) -> None:
     while outcomes:
         call, outcome = outcomes.pop(0)
         if isinstance(outcome, BackendUnavailable):
-            await runner.not_accepted(call, error, str(outcome))
+            await sender.not_accepted(call, error, str(outcome))
 
 
 def _record(call: Waiting) -> TaskRecord:

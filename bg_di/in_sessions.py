@@ -10,7 +10,7 @@ from bg_di.backends import Accepted
 from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.plan import Outgoing, Plan
 from bg_di.record import TaskRecord
-from bg_di.runner import Runner
+from bg_di.sender import Sender
 from bg_di.task import Waiting
 
 _GONE: Final = "the transaction of its session ended without committing it"
@@ -25,11 +25,11 @@ class InSessions:
     """The calls of one collection that engines write in transactions of users.
 
     Args:
-        runner: tells what becomes of them.
+        sender: tells what becomes of them.
     """
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
         # By the coroutine that stands for a call, as its arguments need not be hashable.
         self._calls: dict[Coroutine[Any, Any, Any], tuple[Waiting, Callable[[], bool]]] = {}
 
@@ -47,7 +47,7 @@ class InSessions:
         plan, placeholder = cast(Plan, call[6]), call[0]
         placeholder.close()
         outgoing = cast(Outgoing, plan.outgoing)
-        engine = self._runner.engines.of(outgoing.backend)
+        engine = self._sender.engines.of(outgoing.backend)
         take_back = engine.write(plan.policy.session, outgoing.message, partial(self._ended, placeholder))
         self._calls[placeholder] = call, take_back
 
@@ -71,9 +71,9 @@ class InSessions:
                 self._calls.pop(call[0], None)
                 unknown.append(call)
             elif given_up is not None:
-                self._runner.not_run(call, "cancelled", given_up)
+                self._sender.not_run(call, "cancelled", given_up)
             elif call[2].failure is not None:
-                self._runner.not_run(call, "dropped", call[2].failure)
+                self._sender.not_run(call, "dropped", call[2].failure)
             else:
                 refused.append(call)
         why = [*([_FORGOTTEN] if refused else ()), *([_COMMITTING] if unknown else ())]
@@ -83,7 +83,7 @@ class InSessions:
         with anyio.CancelScope(shield=True):
             for calls, reason in ((refused, _FORGOTTEN), (unknown, _COMMITTING)):
                 for call in calls:
-                    await self._runner.not_accepted(call, error, reason)
+                    await self._sender.not_accepted(call, error, reason)
         return error
 
     def _ended(self, placeholder: Coroutine[Any, Any, Any], outcome: Accepted | None) -> None:
@@ -91,9 +91,9 @@ class InSessions:
         if call is None:  # the request has ended before
             return
         if outcome is None:
-            self._runner.not_run(call, "dropped", _GONE)
+            self._sender.not_run(call, "dropped", _GONE)
         else:
-            self._runner.accepted(call, outcome)
+            self._sender.accepted(call, outcome)
 
 
 def _records(calls: Sequence[Waiting]) -> list[TaskRecord]:
