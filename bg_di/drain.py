@@ -1,8 +1,7 @@
-"""What waits in one request, and how it is run: in order, each task in its own context, until nothing waits."""
+"""How what waits in one request is run: in order, each task in its own context, until nothing waits."""
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Coroutine, Iterator
 from threading import Lock
 from time import time
 from types import FunctionType
@@ -11,61 +10,32 @@ from typing import Any, Final, cast
 import anyio
 
 from bg_di.binding import name_of
-from bg_di.departures import Departures
-from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.ledger import SUCCEEDED
+from bg_di.pending import WEBSOCKET, Pending, ended_by
 from bg_di.plan import Plan
 from bg_di.record import NotRun, State
-from bg_di.runner import Runner
 from bg_di.steps import DONE, is_failure, limited, on_asyncio, pending_cancellations, resumed, run_limited
-from bg_di.task import Attempt, Origin, Task, Waiting, enter_origin, within
+from bg_di.task import Attempt, Task, Waiting, enter_origin
 
-WEBSOCKET: Final = "WEBSOCKET"
 NOTHING: Final = object()
 # Threads of one task may be the first to add something at once.
 _NAMING: Final = Lock()
 
 
-class Drain(Origin):
-    """Runs the tasks of one collection, when their time has come.
+class Drain(Pending):
+    """Runs the tasks of one collection, when their time has come."""
 
-    Attributes:
-        waiting: what has not started, in order.
-        ending: whether the connection is over, so that what is added is refused once nothing waits any more.
-        outgoing: what goes to engines; None as long as nothing does.
-    """
-
-    waiting: deque[Waiting]
-    outgoing: Departures | None
-    ending: bool
-    _runner: Runner
-    _scope: Mapping[str, Any]
     # The function that was added last, while nothing has happened that would change how it is to be added.
     _plain: Any
     # Since when plain calls wait.
     _since = 0.0
-    # What runs only if the connection fails, while others run before it has ended.
-    _undecided: deque[Waiting] | None = None
     # What runs; and what has suspended last, and when.
     _running: Waiting | None
     _seen: tuple[Coroutine[Any, Any, Any] | None, float] = None, 0.0
     _task: tuple[Waiting, Task] | None = None
     # An event, if somebody waits for the end.
     _draining: bool | anyio.Event
-    # How what is left ends, and why, if it is not to run; and whether not even what runs always.
-    _stopped: tuple[NotRun, str] | None
-    _given_up = False
     _ended: bool
-
-    @property
-    def method(self) -> str:
-        """The request's method; ``"WEBSOCKET"`` for a connection."""
-        return str(self._scope.get("method", WEBSOCKET))
-
-    @property
-    def path(self) -> str:
-        """The path of the request."""
-        return str(self._scope["path"])
 
     @property
     def is_draining(self) -> bool:
@@ -134,7 +104,7 @@ class Drain(Origin):
                 except BaseException as error:
                     self._note(row)
                     if not is_failure(error, cancellations):
-                        runner.cut_off(call, _ended_by(error))
+                        runner.cut_off(call, ended_by(error))
                         raise
                     await self._fail(call, error)
         except BaseException as error:
@@ -172,61 +142,12 @@ class Drain(Origin):
             plan = call[6]
             yield call, "waiting", plan.added_at if isinstance(plan, Plan) else self._since
 
-    def release(self) -> None:
-        """Hand over at once all that is released for engines by now."""
-        # The last added comes first there.
-        taken = [call for call in tuple(self.waiting) if _is_released(call) and self.withdraw(call)]
-        if self.outgoing is not None and taken:
-            # What a `TaskErrorHandler` adds is nobody's who has added these.
-            within(self, partial(self.outgoing.hand_over, taken[::-1]))
-
-    async def handed_over(self) -> BackgroundTasksNotAccepted | None:
-        """Wait until everybody has heard what became of what goes to engines; return the first failure."""
-        if self.outgoing is None:
-            return None
-        first = await self.outgoing.end()
-        if self.ending:
-            given_up = self._stopped[1] if self._stopped and self._given_up else None
-            forgotten = await self.outgoing.in_sessions.end(given_up)
-            first = first or forgotten
-        return first
-
-    def withdraw(self, call: Waiting) -> bool:
-        """Do not run a call; return whether that was still to be had."""
-        # Of both, one after the other: it may be in another thread that the ones become the others.
-        withdrawn = [_removed(call, calls) for calls in (self._undecided, self.waiting) if calls]
-        if not any(withdrawn):
-            return self.outgoing is not None and self.outgoing.in_sessions.withdraw(call)
-        call[0].close()
-        return True
-
-    def cancel(self, call: Waiting) -> bool:
-        """Do not run a call, as somebody wishes; return whether it was still waiting."""
-        withdrawn = self.withdraw(call)
-        if withdrawn:
-            self._runner.cancelled(call)
-        return withdrawn
-
     async def wait(self) -> None:
         """Wait until what runs has ended, and what is behind it. It is for a moment in which something runs."""
         ended = self._draining
         if not isinstance(ended, anyio.Event):
             ended = self._draining = anyio.Event()
         await ended.wait()
-
-    def cut_off(self, by: BaseException) -> None:
-        """The connection has been given up: name what waits, and what is still added to it."""
-        self._given_up = True
-        self._stopped = "cancelled", _ended_by(by)
-        self._abandon(by)
-
-    def _abandon(self, by: BaseException) -> None:
-        for call in _taken(self.waiting):
-            self._end_unrun(call, "cancelled", _ended_by(by))
-
-    def _end_unrun(self, call: Waiting, state: NotRun, reason: str) -> None:
-        call[0].close()
-        self._runner.not_run(call, state, reason)
 
     def _starts(self, call: Waiting, decided: bool, row: list[Any]) -> bool:
         """Whether it is the turn of a call that something is to be said of; if not, say it."""
@@ -285,33 +206,3 @@ class Drain(Origin):
             self._stopped = "skipped", f"{task.name} failed before it and on_error is 'stop'"
         self._running = None
         await self._runner.failed(call, task, error)
-
-
-def _is_released(call: Waiting) -> bool:
-    """Whether a call goes to an engine, and its `when` is decided in its favour by now."""
-    origin, plan = call[2], call[6]
-    if plan is None or plan.outgoing is None:
-        return False
-    return plan.policy.when == "always" or (plan.policy.when == "success") is (origin.failure is None)
-
-
-def _removed(call: Waiting, calls: deque[Waiting]) -> bool:
-    try:
-        calls.remove(call)
-    except ValueError:
-        return False
-    return True
-
-
-def _taken(calls: deque[Waiting]) -> Iterator[Waiting]:
-    """Take one after another, until another thread or this one has taken the last."""
-    while True:
-        try:
-            call = calls.popleft()
-        except IndexError:
-            return
-        yield call
-
-
-def _ended_by(error: BaseException) -> str:
-    return f"its request was ended by {type(error).__name__}"
