@@ -8,14 +8,15 @@ pydantic, documentation) find functions.
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial, update_wrapper
+from dataclasses import dataclass
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, ClassVar, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from bg_di.binding import MARK, is_async, name_of
 from bg_di.errors import InvalidOptions
+from bg_di.method import DeclaredMethod
 from bg_di.policy import Policy, Retry, When
 from bg_di.values import Seconds
 
@@ -132,7 +133,7 @@ def declared(func: object) -> Declaration | None:
     declaration: Declaration | None = marks.get(MARK)
     if declaration is None:
         return None
-    if type(marks.get("__wrapped__")) is _Method:
+    if type(marks.get("__wrapped__")) is DeclaredMethod:
         raise TypeError(
             f"add_task() cannot tell which service has the task {declaration.name}: another decorator is above "
             "@background_task; put @background_task on top"
@@ -146,7 +147,7 @@ def _declare(func: Any, *, name: str | None, policy: Policy) -> Any:
         return func
     _mark(func, name, policy)
     in_a_class = "." in func.__qualname__.rpartition("<locals>.")[2]
-    return _Method(func) if in_a_class else func
+    return DeclaredMethod(func) if in_a_class else func
 
 
 def _mark(func: Any, name: str | None, policy: Policy) -> None:
@@ -191,45 +192,3 @@ def refuse_placeholder(func: Any) -> None:
             f"add_task() cannot run {name_of(func)}: it has INJECTED as a default, which only a declared task is given "
             "something for; put @background_task on it"
         )
-
-
-class _Method:
-    """A declared method in its class. It passes for a function, to tools and to decorators above it."""
-
-    __slots__ = ("__weakref__", "_copies", "_func")
-
-    def __init__(self, func: FunctionType) -> None:
-        object.__setattr__(self, "_func", func)
-        object.__setattr__(self, "_copies", WeakKeyDictionary())
-
-    # The owner is told at each access: a class may be made anew, as by `dataclass(slots=True)`, or inherit.
-    def __get__(self, service: object, owner: Any = None) -> Any:
-        if service is not None:
-            return self._func.__get__(service, owner)
-        copy = self._copies.get(owner)
-        return self._copies.setdefault(owner, _copy(self._func, owner)) if copy is None else copy
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._func(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._func, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._func, name, value)
-        self._copies.clear()
-
-    @property
-    def __class__(self) -> type:
-        return FunctionType
-
-    @__class__.setter
-    def __class__(self, value: type) -> None: ...
-
-
-def _copy(func: FunctionType, owner: type) -> FunctionType:
-    copy = FunctionType(func.__code__, func.__globals__, func.__name__, func.__defaults__, func.__closure__)
-    copy.__kwdefaults__ = func.__kwdefaults__
-    update_wrapper(copy, func)
-    setattr(copy, MARK, replace(getattr(func, MARK), owner=ref(owner)))
-    return copy
