@@ -6,6 +6,7 @@ are only a comment. One inside of another counts by itself, and in the other too
 
 import argparse
 import ast
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,7 +106,12 @@ def contracts(configuration: Path) -> list[Sequence[str]]:
     if not configuration.exists():
         return []
     told: Mapping[str, Any] = tomllib.loads(configuration.read_text()).get("tool", {}).get("importlinter", {})
-    return [contract["layers"] for contract in told.get("contracts", ()) if contract["type"] == "layers"]
+    return [
+        [re.sub(r"[\w.]+", rf"{container}\g<0>", names) for names in contract["layers"]]
+        for contract in told.get("contracts", ())
+        if contract["type"] == "layers"
+        for container in [f"{each}." for each in contract.get("containers", ())] or [""]
+    ]
 
 
 def public(module: Module) -> Sequence[str]:

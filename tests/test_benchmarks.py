@@ -167,7 +167,8 @@ def test_the_structure_of_a_package_is_told(tmp_path: Path) -> None:
         """
         [[tool.importlinter.contracts]]
         type = "layers"
-        layers = ["shop.long", "shop.beside", "shop.below"]
+        containers = ["shop"]
+        layers = ["long", "beside", "below"]
         [[tool.importlinter.contracts]]
         type = "layers"
         layers = ["shop.below | shop.beside"]

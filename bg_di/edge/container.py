@@ -16,7 +16,7 @@ from ellar.di import EllarInjector, ProviderConfig, RequestScopeContext, request
 from injector import Injector, Provider
 
 from bg_di import log
-from bg_di.context import TaskContext
+from bg_di.calls.context import TaskContext
 from bg_di.edge.chain import refuse_unsatisfied
 from bg_di.edge.injector import injector_here
 from bg_di.edge.sessions import close_session, sessions_in

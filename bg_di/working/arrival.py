@@ -6,11 +6,11 @@ from time import time
 from typing import Any
 
 from bg_di.backends import Backend, Delivery
+from bg_di.calls.plan import Plan
+from bg_di.calls.protocols import Collection, Container
 from bg_di.errors import MessageMalformed, ModuleUnknown
-from bg_di.listed import ListedTask
-from bg_di.plan import Plan
-from bg_di.protocols import Collection, Container
-from bg_di.trace import continue_trace
+from bg_di.handing_over.listed import ListedTask
+from bg_di.handing_over.trace import continue_trace
 from bg_di.values import seconds
 from bg_di.wire import Envelope
 

@@ -10,12 +10,12 @@ from typing import Final
 
 from bg_di import log
 from bg_di.backends import Consumer, Delivery
-from bg_di.collection import RequestBackgroundTasks
-from bg_di.plan import Plan
+from bg_di.calls.plan import Plan
+from bg_di.calls.steps import in_words, is_failure, pending_cancellations
+from bg_di.calls.task import Task, Waiting, enter_origin
+from bg_di.collecting.collection import RequestBackgroundTasks
 from bg_di.record import State
-from bg_di.runner import Runner
-from bg_di.steps import in_words, is_failure, pending_cancellations
-from bg_di.task import Task, Waiting, enter_origin
+from bg_di.running.runner import Runner
 
 # What stands in logs, failures and `TaskContext` where a request has its method.
 METHOD: Final = "BACKEND"

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 from bg_di import log
 from bg_di.backends import Backend, Consumer, Delivery
 from bg_di.errors import MessageMalformed, MessageVersionUnknown
-from bg_di.listed import ListedTask
-from bg_di.runner import Runner
+from bg_di.handing_over.listed import ListedTask
+from bg_di.running.runner import Runner
 from bg_di.wire import VERSION
 from bg_di.working.arrival import Arrivals, NotUnderstood
 from bg_di.working.delivery import Again, Dead, DeliveryTasks, Verdict, reason_of

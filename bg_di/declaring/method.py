@@ -6,7 +6,7 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from bg_di.binding import MARK
+from bg_di.declaring.binding import MARK
 
 
 class DeclaredMethod:

@@ -9,11 +9,11 @@ from threading import Lock
 from time import time
 from typing import Any, Final, Protocol
 
-from bg_di.binding import name_of
-from bg_di.context import TaskReference
-from bg_di.plan import Plan
+from bg_di.calls.context import TaskReference
+from bg_di.calls.plan import Plan
+from bg_di.calls.task import Task, Waiting
+from bg_di.declaring.binding import name_of
 from bg_di.record import State, TaskRecord
-from bg_di.task import Task, Waiting
 
 # What is kept of an error: its text may be of any size.
 _LONGEST_REASON: Final = 500

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from bg_di.backends import Backend, Capability, Message
 from bg_di.backends.capabilities import IN_PROCESS
+from bg_di.calls.plan import Outgoing, Plan
+from bg_di.declaring.policy import Policy
 from bg_di.errors import InvalidOptions
-from bg_di.listed import ListedTask
-from bg_di.plan import Outgoing, Plan
-from bg_di.policy import Policy
-from bg_di.trace import trace_here
+from bg_di.handing_over.listed import ListedTask
+from bg_di.handing_over.trace import trace_here
 from bg_di.values import seconds
 from bg_di.wire import VERSION, Envelope, carry, fitting
 

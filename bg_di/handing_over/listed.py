@@ -7,7 +7,7 @@ from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
-from bg_di.declare import Declaration, declared
+from bg_di.declaring.declare import Declaration, declared
 from bg_di.errors import InvalidOptions
 from bg_di.wire import CallFormat
 

@@ -4,8 +4,8 @@ from typing import Any, cast
 
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from bg_di.background_tasks import BackgroundTasks
-from bg_di.task import collection_of, origin_here
+from bg_di.calls.task import collection_of, origin_here
+from bg_di.collecting.background_tasks import BackgroundTasks
 
 
 def current_background_tasks() -> BackgroundTasks:

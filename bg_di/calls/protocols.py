@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from bg_di.context import TaskContext, TaskReference
+from bg_di.calls.context import TaskContext, TaskReference
 
 
 class Collection(Protocol):

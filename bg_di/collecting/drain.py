@@ -9,13 +9,13 @@ from typing import Any, Final, cast
 
 import anyio
 
-from bg_di.binding import name_of
-from bg_di.ledger import SUCCEEDED
-from bg_di.pending import WEBSOCKET, Pending, ended_by
-from bg_di.plan import Plan
+from bg_di.calls.plan import Plan
+from bg_di.calls.steps import DONE, is_failure, limited, on_asyncio, pending_cancellations, resumed, run_limited
+from bg_di.calls.task import Attempt, Task, Waiting, enter_origin
+from bg_di.collecting.pending import WEBSOCKET, Pending, ended_by
+from bg_di.declaring.binding import name_of
+from bg_di.observing.ledger import SUCCEEDED
 from bg_di.record import NotRun, State
-from bg_di.steps import DONE, is_failure, limited, on_asyncio, pending_cancellations, resumed, run_limited
-from bg_di.task import Attempt, Task, Waiting, enter_origin
 
 NOTHING: Final = object()
 # Threads of one task may be the first to add something at once.

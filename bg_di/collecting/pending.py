@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-from bg_di.departures import Departures
+from bg_di.calls.task import Origin, Waiting, within
 from bg_di.errors import BackgroundTasksNotAccepted
+from bg_di.handing_over.departures import Departures
 from bg_di.record import NotRun
-from bg_di.runner import Runner
-from bg_di.task import Origin, Waiting, within
+from bg_di.running.runner import Runner
 
 WEBSOCKET: Final = "WEBSOCKET"
 

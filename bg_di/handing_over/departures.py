@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from bg_di.calls.task import Waiting
 from bg_di.errors import BackgroundTasksNotAccepted
-from bg_di.handover import HandOver, Refused, hand_over
-from bg_di.in_sessions import InSessions
-from bg_di.sender import Sender
-from bg_di.task import Waiting
+from bg_di.handing_over.handover import HandOver, Refused, hand_over
+from bg_di.handing_over.in_sessions import InSessions
+from bg_di.handing_over.sender import Sender
 
 
 class Departures:

@@ -7,11 +7,11 @@ from typing import Any, Final, cast
 import anyio
 
 from bg_di.backends import Accepted
+from bg_di.calls.plan import Outgoing, Plan
+from bg_di.calls.task import Waiting
 from bg_di.errors import BackgroundTasksNotAccepted
-from bg_di.plan import Outgoing, Plan
+from bg_di.handing_over.sender import Sender
 from bg_di.record import TaskRecord
-from bg_di.sender import Sender
-from bg_di.task import Waiting
 
 _GONE: Final = "the transaction of its session ended without committing it"
 _FORGOTTEN: Final = (

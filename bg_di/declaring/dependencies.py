@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, get_args, get_type_hints
 
-from bg_di.binding import name_of
+from bg_di.declaring.binding import name_of
 
 
 def needs_of(func: Callable[..., Any], key_of: Callable[[Any], Any]) -> Mapping[str, Any]:

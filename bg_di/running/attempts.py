@@ -7,17 +7,17 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
-from bg_di.binding import bind, is_async, name_of
-from bg_di.declare import INJECTED, Declaration, declared, refuse_placeholder, refuse_timeout_of_sync
-from bg_di.dependencies import missing, needs_of
-from bg_di.destinations import Destinations
-from bg_di.observer import Observers
-from bg_di.plan import Plan
-from bg_di.policy import DEFAULT, Retry
-from bg_di.protocols import Collection, Container
-from bg_di.steps import limited_by, run_in
-from bg_di.task import Attempt, enter_origin
-from bg_di.threads import Threads
+from bg_di.calls.plan import Plan
+from bg_di.calls.protocols import Collection, Container
+from bg_di.calls.steps import limited_by, run_in
+from bg_di.calls.task import Attempt, enter_origin
+from bg_di.declaring.binding import bind, is_async, name_of
+from bg_di.declaring.declare import INJECTED, Declaration, declared, refuse_placeholder, refuse_timeout_of_sync
+from bg_di.declaring.dependencies import missing, needs_of
+from bg_di.declaring.policy import DEFAULT, Retry
+from bg_di.handing_over.destinations import Destinations
+from bg_di.observing.observer import Observers
+from bg_di.running.threads import Threads
 
 UNLIMITED: Final = nullcontext()
 NOTHING: Final[Mapping[str, Any]] = {}

@@ -9,7 +9,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 
-from bg_di.binding import name_of
+from bg_di.declaring.binding import name_of
 
 
 class Threads:

@@ -7,9 +7,9 @@ from time import time
 from typing import Any, ClassVar
 
 from bg_di.backends import Message
-from bg_di.context import TaskContext, TaskReference
-from bg_di.policy import Policy
-from bg_di.protocols import Collection
+from bg_di.calls.context import TaskContext, TaskReference
+from bg_di.calls.protocols import Collection
+from bg_di.declaring.policy import Policy
 from bg_di.record import State, TaskRecord
 
 

@@ -3,10 +3,10 @@
 from typing import Protocol
 
 from bg_di.backends import Accepted
-from bg_di.engines import Engines
+from bg_di.calls.task import Waiting
 from bg_di.errors import BackgroundTasksNotAccepted
+from bg_di.handing_over.engines import Engines
 from bg_di.record import NotRun
-from bg_di.task import Waiting
 
 
 class Sender(Protocol):

@@ -7,19 +7,19 @@ from typing import Any, cast
 from anyio.lowlevel import checkpoint
 
 from bg_di import log
-from bg_di.attempts import Attempts
 from bg_di.backends import Accepted
-from bg_di.declare import Declaration
-from bg_di.engines import Engines
+from bg_di.calls.plan import Plan
+from bg_di.calls.steps import in_words, is_failure, pending_cancellations, run_in
+from bg_di.calls.task import Task, Waiting, enter_origin, origin_here
+from bg_di.declaring.declare import Declaration
 from bg_di.errors import BackgroundTasksNotAccepted, TaskTimedOut
-from bg_di.failure import TaskErrorHandler, TaskFailure
-from bg_di.ledger import Ledger
-from bg_di.observer import Event, Observers
-from bg_di.plan import Plan
+from bg_di.handing_over.engines import Engines
+from bg_di.observing.failure import TaskErrorHandler, TaskFailure
+from bg_di.observing.ledger import Ledger
+from bg_di.observing.observer import Event, Observers
 from bg_di.record import NotRun, State
-from bg_di.steps import in_words, is_failure, pending_cancellations, run_in
-from bg_di.task import Task, Waiting, enter_origin, origin_here
-from bg_di.threads import Threads
+from bg_di.running.attempts import Attempts
+from bg_di.running.threads import Threads
 
 
 class Runner:

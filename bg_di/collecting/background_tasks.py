@@ -5,11 +5,11 @@ from typing import Any, ParamSpec, overload
 
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from bg_di.context import TaskReference
-from bg_di.declare import ServiceTask, declared
+from bg_di.calls.context import TaskReference
+from bg_di.calls.task import Call
+from bg_di.declaring.declare import ServiceTask, declared
+from bg_di.declaring.policy import DEFAULT, Retry, When
 from bg_di.errors import BackgroundTasksUnavailable
-from bg_di.policy import DEFAULT, Retry, When
-from bg_di.task import Call
 from bg_di.values import Seconds
 
 P = ParamSpec("P")

@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Literal
 
 from bg_di import log
-from bg_di.plan import Plan
+from bg_di.calls.plan import Plan
+from bg_di.calls.steps import is_failure
 from bg_di.record import State, TaskRecord
-from bg_di.steps import is_failure
 
 Event = Literal["added", "released", "dropped", "skipped", "cancelled", "accepted", "refused"]
 

@@ -14,10 +14,10 @@ from types import FunctionType, MethodType
 from typing import Any, ClassVar, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
 from weakref import ref
 
-from bg_di.binding import MARK, is_async, name_of
+from bg_di.declaring.binding import MARK, is_async, name_of
+from bg_di.declaring.method import DeclaredMethod
+from bg_di.declaring.policy import Policy, Retry, When
 from bg_di.errors import InvalidOptions
-from bg_di.method import DeclaredMethod
-from bg_di.policy import Policy, Retry, When
 from bg_di.values import Seconds
 
 P = ParamSpec("P")

@@ -12,17 +12,17 @@ from typing import Any, Final
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from bg_di.backends.capabilities import IN_PROCESS
-from bg_di.background_tasks import BackgroundTasks
-from bg_di.binding import bind, is_async, lasts, refuse_arguments
-from bg_di.context import TaskReference
-from bg_di.declare import Declaration
-from bg_di.departures import Departures
-from bg_di.drain import NOTHING, Drain
+from bg_di.calls.context import TaskReference
+from bg_di.calls.plan import Plan
+from bg_di.calls.protocols import Collection
+from bg_di.calls.task import Origin, Task, Waiting, calls_in, collection_of, origin_here, within
+from bg_di.collecting.background_tasks import BackgroundTasks
+from bg_di.collecting.drain import NOTHING, Drain
+from bg_di.declaring.binding import bind, is_async, lasts, refuse_arguments
+from bg_di.declaring.declare import Declaration
 from bg_di.errors import BackgroundTasksUnavailable
-from bg_di.plan import Plan
-from bg_di.protocols import Collection
-from bg_di.runner import Runner
-from bg_di.task import Origin, Task, Waiting, calls_in, collection_of, origin_here, within
+from bg_di.handing_over.departures import Departures
+from bg_di.running.runner import Runner
 
 # Threads may be the first to add what goes to an engine at once.
 _FIRST: Final = Lock()

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 
-from bg_di.binding import is_async, name_of
-from bg_di.declare import Declaration
+from bg_di.calls.plan import Plan
+from bg_di.calls.protocols import Collection
+from bg_di.declaring.binding import is_async, name_of
+from bg_di.declaring.declare import Declaration
 from bg_di.errors import BackgroundTasksUnavailable
-from bg_di.plan import Plan
-from bg_di.protocols import Collection
 
 T = TypeVar("T")
 

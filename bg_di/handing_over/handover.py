@@ -8,12 +8,12 @@ from typing import Any, ClassVar, TypeVar, cast
 import anyio
 
 from bg_di.backends import Accepted
+from bg_di.calls.plan import Outgoing, Plan
+from bg_di.calls.steps import in_words, is_failure, on_asyncio
+from bg_di.calls.task import Waiting
 from bg_di.errors import BackendUnavailable, BackgroundTasksNotAccepted, OutcomeUnknown
-from bg_di.plan import Outgoing, Plan
+from bg_di.handing_over.sender import Sender
 from bg_di.record import TaskRecord
-from bg_di.sender import Sender
-from bg_di.steps import in_words, is_failure, on_asyncio
-from bg_di.task import Waiting
 
 T = TypeVar("T")
 Outcome = tuple[Waiting, Accepted | BackendUnavailable]
