@@ -4,7 +4,7 @@ from bg_di.calls.context import TaskContext, TaskReference
 from bg_di.collecting.background_tasks import BackgroundTasks
 from bg_di.collecting.current import current_background_tasks
 from bg_di.declaring.declare import INJECTED, background_task
-from bg_di.declaring.policy import Retry
+from bg_di.declaring.retry import Retry
 from bg_di.errors import BackgroundTaskError, BackgroundTasksNotAccepted, BackgroundTasksUnavailable
 from bg_di.module import BackgroundTasksModule
 from bg_di.monitor import BackgroundTasksMonitor

@@ -8,7 +8,8 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from bg_di.calls.context import TaskReference
 from bg_di.calls.task import Call
 from bg_di.declaring.declare import ServiceTask, declared
-from bg_di.declaring.policy import DEFAULT, Retry, When
+from bg_di.declaring.policy import DEFAULT, When
+from bg_di.declaring.retry import Retry
 from bg_di.errors import BackgroundTasksUnavailable
 from bg_di.values import Seconds
 

@@ -16,7 +16,8 @@ from weakref import ref
 
 from bg_di.declaring.binding import MARK, is_async, name_of
 from bg_di.declaring.method import DeclaredMethod
-from bg_di.declaring.policy import Policy, Retry, When
+from bg_di.declaring.policy import Policy, When
+from bg_di.declaring.retry import Retry
 from bg_di.errors import InvalidOptions
 from bg_di.values import Seconds
 

@@ -14,7 +14,8 @@ from bg_di.calls.task import Attempt, enter_origin
 from bg_di.declaring.binding import bind, is_async, name_of
 from bg_di.declaring.declare import INJECTED, Declaration, declared, refuse_placeholder, refuse_timeout_of_sync
 from bg_di.declaring.dependencies import missing, needs_of
-from bg_di.declaring.policy import DEFAULT, Retry
+from bg_di.declaring.policy import DEFAULT
+from bg_di.declaring.retry import Retry
 from bg_di.handing_over.destinations import Destinations
 from bg_di.observing.observer import Observers
 from bg_di.running.threads import Threads
