@@ -22,13 +22,11 @@ from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.publisher import Publisher
 from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.backends.rabbitmq.subscription import Subscription
-from bg_di.backends.rabbitmq.terms import Terms
+from bg_di.backends.rabbitmq.terms import PAUSE, Terms
 from bg_di.errors import BackendUnavailable, MessageMalformed
 
 Lost = Callable[[str, str, str], None]
 
-# Seconds between two tries to pass a message on.
-_PAUSE: Final = 0.5
 # Seconds after which a broker has sent what an acknowledgement has made it choose.
 _QUIET: Final = 0.1
 
@@ -201,7 +199,7 @@ class RabbitConsumer(Consumer):
                 if not said:
                     log.not_passed_on(held.parcel.name, held.parcel.task_id, error)
                 said = True
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(PAUSE)
             else:
                 await self._end(held)
                 if move.lost is not None:
