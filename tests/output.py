@@ -8,7 +8,8 @@ def assert_shown(where: object, shown: str, printed: str, *, to_the_end: bool = 
 
     Args:
         where: on which page.
-        shown: line by line. ``...`` is anything: within a line, or as a line of its own any number of lines.
+        shown: line by line. ``...`` is anything: within a line, with the spaces around it; as a line of its own, any
+            number of lines.
         printed: what is true.
         to_the_end: whether nothing more may have been printed.
     """
@@ -25,7 +26,7 @@ def is_shown(shown: str, printed: str, *, to_the_end: bool = True) -> bool:
 def _of_line(line: str) -> str:
     if line.strip() == "...":
         return r"(?:.*\n)*?"
-    return re.escape(line).replace(r"\.\.\.", ".*") + r"\n"
+    return ".*".join(map(re.escape, re.split(r" *\.\.\. *", line))) + r"\n"
 
 
 def _lines(text: str) -> list[str]:

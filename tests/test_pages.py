@@ -204,6 +204,7 @@ def test_no_server_is_left_behind_by_a_page_that_fails(tmp_path: Path) -> None:
         ("one\n...\nthree\n", "one\ntwo\n2\nthree\n", True),
         ("in ... s", "in 0.3 s\n", True),
         ("in ... s", "in 0.3\n s\n", False),
+        ("ID ... STATE", "ID   STATE", True),
         ("one", "one\ntwo\n", False),
         ("(.*)", "one\n", False),
         ("", "\n", True),
