@@ -25,7 +25,7 @@ from tests.backends.rabbitmq.server import HOST, Broker
 from tests.pages import DOCS, ROOT, all_blocks
 from tests.servers.process import Server
 
-PAGE = DOCS / "moving-to-rabbitmq.md"
+PAGE = DOCS / "how-to/moving-to-rabbitmq.md"
 CHECK = next(line[2:] for line in PAGE.read_text().splitlines() if line.startswith("$ python -m bg_di check"))
 # Only a test that fails waits so long.
 PATIENCE = 60.0
