@@ -9,7 +9,7 @@ from unittest.mock import patch
 from bg_di.commands.main import main
 
 _PROG: Final = "python -m bg_di"
-_WIDTH: Final = "88"
+_WIDTH: Final = "80"
 
 
 def command_line() -> str:
