@@ -1,15 +1,15 @@
 """The lines that are logged, read from the functions that log them."""
 
 import ast
-import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from bg_di import log
-
 _LEVELS: Final = {"exception": "ERROR", "error": "ERROR", "warning": "WARNING", "info": "INFO"}
+PACKAGE: Final = Path(__file__).parent.parent / "bg_di"
+_LOGS: Final = r"^from bg_di\.log import (?:.*, )?logger(?:,|$)"
 _PLACE: Final = re.compile(r"%(?:s|r|\.1f)")
 # What these write before what they are given, and what they add as `extra`.
 _ABOUT: Final = {
@@ -50,8 +50,20 @@ def _item(line: Line) -> str:
 
 def lines() -> list[Line]:
     """All of them, in the order of the code."""
-    tree = ast.parse(inspect.getsource(log))
-    return [line for function in _functions(tree) for call in _calls(function) for line in _lines_of(call, function)]
+    trees = [ast.parse(text) for text in sources()]
+    return [
+        line
+        for tree in trees
+        for function in _functions(tree)
+        for call in _calls(function)
+        for line in _lines_of(call, function)
+    ]
+
+
+def sources() -> list[str]:
+    """The modules that log, the one that has most of the lines first."""
+    texts = [file.read_text() for file in sorted(PACKAGE.rglob("*.py")) if file != PACKAGE / "log.py"]
+    return [(PACKAGE / "log.py").read_text(), *(text for text in texts if re.search(_LOGS, text, re.MULTILINE))]
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

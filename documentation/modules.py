@@ -12,13 +12,14 @@ ROOT: Final = Path(__file__).parent.parent
 
 def layers() -> list[list[str]]:
     """The rows of the contract that imports are held to, the top one first, without the name of the package."""
-    rows: list[str] = _contracts()[0]["layers"]
+    rows: list[str] = next(each["layers"] for each in _contracts() if each["type"] == "layers")
     return [[name.strip().removeprefix("bg_di.") for name in row.split(":")] for row in rows]
 
 
 def meets_ellar(module: str) -> bool:
     """Whether a module may import Ellar."""
-    return f"bg_di.{module}" not in _contracts()[1]["source_modules"]
+    others = next(each["source_modules"] for each in _contracts() if "ellar" in each.get("forbidden_modules", ()))
+    return f"bg_di.{module}" not in others
 
 
 def modules() -> str:

@@ -17,7 +17,7 @@ from bg_di.policy import Policy
 from bg_di.record import NotRun, State
 from documentation import layers
 from documentation.errors import children
-from documentation.log_lines import lines
+from documentation.log_lines import lines, sources
 from documentation.parts import PARTS
 from tests.pages import DOCS, ROOT
 
@@ -94,8 +94,9 @@ def test_every_promise_is_shown_by_a_test() -> None:
 
 
 def test_every_line_that_is_logged_is_there() -> None:
-    calls = (ROOT / "bg_di/log.py").read_text()
-    logged = re.findall(r"^    +(?:logger\.(?:error|exception|warning|info)|_about|_on_engine)\(", calls, re.MULTILINE)
+    logged = re.findall(
+        r"^    +(?:logger\.(?:error|exception|warning|info)|_about|_on_engine)\(", "\n".join(sources()), re.MULTILINE
+    )
     assert len(lines()) == len(logged)
     assert not [line for line in lines() if "%" in line.text or "TEXT" in line.text]
     assert "background task NAME of METHOD PATH was STATE: REASON" in [line.text for line in lines()]
