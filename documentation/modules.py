@@ -1,6 +1,7 @@
 """What each module is for, in its own words, from the top layer down."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ ROOT: Final = Path(__file__).parent.parent
 def layers() -> list[list[str]]:
     """The rows of the contract that imports are held to, the top one first, without the name of the package."""
     rows: list[str] = next(each["layers"] for each in _contracts() if each["type"] == "layers")
-    return [[name.strip().removeprefix("bg_di.") for name in row.split(":")] for row in rows]
+    return [[name.strip().removeprefix("bg_di.") for name in re.split("[:|]", row)] for row in rows]
 
 
 def meets_ellar(module: str) -> bool:
