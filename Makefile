@@ -19,7 +19,7 @@ check: .venv/check  ## format, lint, types, layers
 	$(BIN)/lint-imports
 
 docs: .venv/docs  ## the site, in site/; it fails over a link that leads nowhere, and over whatever it would load from elsewhere
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 demo: .venv/demo  ## an application that answers a sign-up at once and mails afterwards
 	$(BIN)/python -m examples.signup

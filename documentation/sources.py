@@ -52,8 +52,10 @@ def with_links_into_the_site(markdown: str, place: Path, page: str, root: Path) 
         target = _resolved(place.parent, name) if name and ":" not in name else None
         if target is None or (target.parts[0] == "docs" and place.parts[0] == "docs"):
             return link[0]
-        if not (root / target).is_file():
-            return link["text"]  # a folder, which no page shows
+        if (root / target).is_dir():
+            return link["text"]  # no page shows a folder
+        if not (root / target).exists():
+            return link[0]  # mkdocs says that it leads nowhere
         into = str(PurePosixPath(target).relative_to("docs")) if target.parts[0] == "docs" else page_of(target)
         return f"[{link['text']}]({_relative(into, page)}{_anchor(link['text'], target, anchor)})"
 

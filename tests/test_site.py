@@ -73,6 +73,11 @@ def test_links_of_a_page_from_the_top_lead_where_they_did() -> None:
     assert led == "[A page](how-to/durable.md#workers), a folder, [a site](https://x.example).\n```\n[x](y.md)\n```\n"
 
 
+def test_a_link_that_leads_nowhere_is_left_for_mkdocs_to_find() -> None:
+    markdown = "[`test_x`](../tests/test_gone.py)\n"
+    assert with_links_into_the_site(markdown, Path("docs/z.md"), "z.md", ROOT) == markdown
+
+
 def test_files_are_found_by_the_pages_that_lead_to_them() -> None:
     found = reachable(ROOT, DOCS.glob("**/*.md"))
     assert Path("tests/test_moving.py") in found
