@@ -46,7 +46,7 @@ class Overlay(Protocol):
         """Entered where a task has so many seconds: cancel its scope when they are over on the test's clock."""
         ...
 
-    def attempts(self, retry: Retry, timeout: float | None) -> AsyncIterable[Any]:
+    def attempts(self, retry: Retry, limit: float | None) -> AsyncIterable[Any]:
         """The attempts of a task, one after another, as stamina makes them, for so many seconds over all."""
         ...
 

@@ -130,7 +130,7 @@ class Worker:
             raise
 
     async def perform(self, delivery: Delivery) -> Verdict:
-        """Make the attempt that a delivery asks for, and run or hand over what it adds; return what is to become of it."""
+        """Make the attempt that a delivery asks for, and run or hand over what it adds; return what becomes of it."""
         tasks = DeliveryTasks(self._runner, self.name, lambda: self._cuts_off)
         try:
             return await tasks.run(self._plan(delivery, tasks), delivery.attempt + 1)
