@@ -32,7 +32,8 @@ class Wanted:
         self._arguments = _arguments(func, args, kwargs, defaults=False)
 
     def __str__(self) -> str:
-        return shown(self._func, self._args, self._kwargs)
+        is_any = not self._args and not self._kwargs
+        return name_of(self._func) if is_any else shown(self._func, self._args, self._kwargs)
 
     def matches(self, task: BackgroundTask) -> bool:
         """Whether a task is such a call."""
