@@ -168,7 +168,6 @@ class WatchedBackgroundTasks(AddedTasks):
         Raises:
             AssertionError: naming them.
         """
-        __tracebackhide__ = True
         self._settle()
         failed = [task for task in self.tasks_added if self._is_unseen(task)]
         held = [task for task in self.tasks_added if self._is_left(task)]

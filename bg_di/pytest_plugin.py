@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from bg_di.overlay import put_over
-from bg_di.testing.watched import Only, WatchedBackgroundTasks
+
+# Before it is imported, so that what its assertions compare is shown.
+pytest.register_assert_rewrite("bg_di.testing")
+
+from bg_di.testing.watched import Only, WatchedBackgroundTasks  # noqa: E402
 
 _NAME = "background_tasks"
 
@@ -39,11 +43,13 @@ def background_tasks(request: pytest.FixtureRequest) -> Generator[WatchedBackgro
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Look at what is left of the tasks when the test has ended, as a part of the test."""
-    __tracebackhide__ = True
     outcome = yield
     tasks = getattr(item, "funcargs", {}).get(_NAME)
     if isinstance(tasks, WatchedBackgroundTasks):
-        tasks.check()
+        try:
+            tasks.check()
+        except AssertionError as error:
+            pytest.fail(str(error), pytrace=False)
     return outcome
 
 
