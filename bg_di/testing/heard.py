@@ -11,6 +11,7 @@ from bg_di.observer import Event, TaskObserver
 from bg_di.observers.outcome import Outcome
 from bg_di.plan import Plan
 from bg_di.record import State, TaskRecord
+from bg_di.runner import Runner
 from bg_di.testing.words import AddedTask
 
 _NOT_RUN: Final = frozenset({"dropped", "skipped", "cancelled", "refused"})
@@ -22,7 +23,8 @@ class Heard(TaskObserver):
     def __init__(self) -> None:
         self._by_id: dict[str, AddedTask] = {}
         self._added: list[AddedTask] = []
-        self._collections: dict[str, Any] = {}
+        # What hands a task over, and all that is open in its application.
+        self._handing: dict[str, tuple[Any, set[Any]]] = {}
         self._changed = threading.Condition()
 
     @property
@@ -36,7 +38,7 @@ class Heard(TaskObserver):
         with self._changed:
             return self._by_id.setdefault(task_id, AddedTask(_unknown, (), {}))
 
-    def add(self, plan: Plan) -> None:
+    def add(self, runner: Runner, plan: Plan) -> None:
         """A call was added."""
         task = self.of(plan.reference.task_id)
         task.func, task.args, task.kwargs = plan.func, plan.args, dict(plan.kwargs)  # type: ignore[assignment]
@@ -46,16 +48,21 @@ class Heard(TaskObserver):
         with self._changed:
             self._added.append(task)
             if plan.outgoing is not None:
-                self._collections[task.task_id] = plan.collection
+                self._handing[task.task_id] = plan.collection, runner.ledger.collections
 
     def accept(self, message: Message, accepted: Accepted) -> None:
         """An engine has a task, or one that stands for it."""
         task = self.of(message.task_id)
-        collection = self._collections.get(message.task_id)
+        collection, _ = self._handing.get(message.task_id, (None, ()))
         is_answer = isinstance(collection, ConnectionTasks) and collection.method != "WEBSOCKET"
         task.accepted_before_response = collection.is_held if is_answer else True  # type: ignore[union-attr]
         stands_for_it = None if accepted.is_new else f"{accepted.task_id} stands for it, by its unique key"
         self.stands(task, "accepted", reason=stands_for_it)
+
+    def is_in_flight(self, task: AddedTask) -> bool:
+        """Whether the request goes on that has handed a task over: at its end it is run."""
+        collection, open_ones = self._handing.get(task.task_id, (None, ()))
+        return collection in open_ones
 
     def stands(
         self, task: AddedTask, state: State, *, error: BaseException | None = None, reason: str | None = None
@@ -63,6 +70,12 @@ class Heard(TaskObserver):
         """Note how a task stands, and tell who waits for it."""
         with self._changed:
             task.stands(state, error=error, reason=reason)
+            self._changed.notify_all()
+
+    def hold(self, task: AddedTask) -> None:
+        """Note that a task is held, which nobody has to wait for."""
+        with self._changed:
+            task.is_held = True
             self._changed.notify_all()
 
     def wait(self, until: Callable[[], bool], timeout: float) -> bool:

@@ -163,7 +163,7 @@ class WatchedBackgroundTasks(AddedTasks):
         return TasksOf(self, module.get(Runner))
 
     def check(self) -> None:
-        """Fail if a task has failed that nobody looked at, or is held and was never run, or has not ended.
+        """Fail if a task has failed that nobody looked at, or is held or due and was never run, or has not ended.
 
         Raises:
             AssertionError: naming them.
@@ -173,7 +173,7 @@ class WatchedBackgroundTasks(AddedTasks):
         held = [task for task in self.tasks_added if self._is_left(task)]
         wrong = (
             ("failed, and nobody looked at it (assert_failed, allow_failures)", failed),
-            ("held, and never run (drain)", held),
+            ("held or due, and never run (drain)", held),
             ("not ended when the test had (wait, drain)", self._under_way()),
         )
         said = [f"{what}:{_lines(tasks)}" for what, tasks in wrong if tasks]
@@ -186,19 +186,18 @@ class WatchedBackgroundTasks(AddedTasks):
         """A call was added."""
         if runner not in self._heard_from:
             self._heard_from.append(runner)
-        self.observer.add(plan)
+        self.observer.add(runner, plan)
 
     def holds(self, runner: Runner, call: Waiting) -> bool:
         """Whether a call is held instead of being run."""
         plan = call[6]
         if not isinstance(plan, Plan):  # it was added before the test
             return False
-        task = self.observer.of(plan.reference.task_id)
-        task.is_held = self._is_to_hold(plan.func)
-        if task.is_held:
+        is_held = self._is_to_hold(plan.func)
+        if is_held:
             self._held.append(HeldTask(runner, call, plan))
-            self.observer.stands(task, "waiting")
-        return task.is_held
+            self.observer.hold(self.observer.of(plan.reference.task_id))
+        return is_held
 
     def engine(self, engines: Engines, name: str, backend: Backend) -> Engine:
         """What stands in the place of an engine."""
@@ -218,7 +217,8 @@ class WatchedBackgroundTasks(AddedTasks):
 
     def _may_run(self, task_id: str) -> bool:
         task = self.observer.of(task_id)
-        task.is_held = task.is_held or self._is_to_hold(task.func)
+        if self._is_to_hold(task.func):
+            self.observer.hold(task)
         return not task.is_held
 
     def _is_to_hold(self, func: Callable[..., Any]) -> bool:
@@ -237,7 +237,7 @@ class WatchedBackgroundTasks(AddedTasks):
         state, _, _ = task.peek()
         if task.is_held:
             return False
-        return state in {"waiting", "running"} or (state == "accepted" and self._stand_ins.is_due(task.task_id))
+        return state in {"waiting", "running"} or (self._is_due(task) and self.observer.is_in_flight(task))
 
     def _is_unseen(self, task: AddedTask) -> bool:
         state, error, _ = task.peek()
@@ -246,15 +246,14 @@ class WatchedBackgroundTasks(AddedTasks):
 
     def _is_left(self, task: AddedTask) -> bool:
         state, _, _ = task.peek()
-        return task.is_held and (state == "waiting" or self._stand_ins.is_due(task.task_id))
+        return (task.is_held and state == "waiting") or (self._is_due(task) and not self.observer.is_in_flight(task))
+
+    def _is_due(self, task: AddedTask) -> bool:
+        return self._stand_ins.is_due(task.task_id)
 
     def _next(self, only: Only) -> AddedTask | None:
         return next(
-            (
-                task
-                for task in self.tasks_added
-                if _is_meant(task.func, only) and (self._is_left(task) or self._stand_ins.is_due(task.task_id))
-            ),
+            (task for task in self.tasks_added if _is_meant(task.func, only) and self._is_left(task)),
             None,
         )
 

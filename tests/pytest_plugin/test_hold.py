@@ -68,7 +68,9 @@ def test_an_error_is_raised_where_it_is_drained(client: TestClient, background_t
     assert done == ["audit of the audit"]
 
 
-async def test_a_task_is_performed_alone(app: App, background_tasks: WatchedBackgroundTasks, anyio_backend: str) -> None:
+async def test_a_task_is_performed_alone(
+    app: App, background_tasks: WatchedBackgroundTasks, anyio_backend: str
+) -> None:
     """In a scope of its own, by the container of the application; the first task of all, delayed or not."""
     done.clear()
     task = await background_tasks.of(app).perform(Mailer.send_welcome, address="ada")
@@ -78,9 +80,7 @@ async def test_a_task_is_performed_alone(app: App, background_tasks: WatchedBack
         await background_tasks.of(app).perform(Mailer.send_welcome, colour="red")
 
 
-def test_a_task_for_an_engine_is_performed_from_its_message(
-    app: App, background_tasks: WatchedBackgroundTasks
-) -> None:
+def test_a_task_for_an_engine_is_performed_from_its_message(app: App, background_tasks: WatchedBackgroundTasks) -> None:
     """Whenever it is due; what cannot travel is refused."""
     done.clear()
 
