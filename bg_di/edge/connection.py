@@ -54,12 +54,13 @@ class ConnectionTasks(RequestBackgroundTasks):
         frame: of the application.
         routes: how many routes run in it right now.
         answered: whether a route has made a response, and handed it to `send`.
-        is_held: whether the start of the response waits for engines.
+        has_started: whether the start of a response has been handed to the server.
     """
 
-    answered = False
+    answered = has_started = False
     _left = _told = _sent = False
-    is_held = False
+    # Whether the start of the response waits for engines.
+    _is_held = False
     _drained: anyio.Event | None = None
     # Of the error that is being handled while the last byte is sent, which an error response answers. Not the error
     # itself, whose traceback leads back here.
@@ -110,6 +111,7 @@ class ConnectionTasks(RequestBackgroundTasks):
             raise
         kind = message["type"]
         if kind == "http.response.start":
+            self.has_started = True
             if "trailers" in message:
                 self._trailers = message["trailers"]
         elif not message.get("more_body") and (kind in _ENDS_A_BODY if not self._trailers else _ends_trailers(message)):
@@ -124,7 +126,7 @@ class ConnectionTasks(RequestBackgroundTasks):
         """Whether a message may leave: none of a response does, before what was released for engines is accepted."""
         if self.refusal is None and message["type"] == "http.response.start":
             self.release()
-            self.is_held = True
+            self._is_held = True
             if await self.is_refused():
                 await self.frame.refuse()(cast(Scope, self._scope), self._receive, self._send)
         elif self.refusal is not None and message.get("more_body"):
@@ -142,13 +144,13 @@ class ConnectionTasks(RequestBackgroundTasks):
 
         For what else its route has added, that is as if it had failed.
         """
-        error = await self.outgoing.decision() if self.is_held and self.outgoing is not None else None
+        error = await self.outgoing.decision() if self._is_held and self.outgoing is not None else None
         if error is not None:
             self.refusal = f"its response was refused: {error}"
             for call in tuple(self.waiting):
                 if type(call[2]) is Origin:
                     call[2].failure = self.refusal
-        self.is_held = False
+        self._is_held = False
         return self.refusal is not None
 
     async def _drain_inside(self) -> None:

@@ -54,8 +54,7 @@ class Heard(TaskObserver):
         """An engine has a task, or one that stands for it."""
         task = self.of(message.task_id)
         collection, _ = self._handing.get(message.task_id, (None, ()))
-        is_answer = isinstance(collection, ConnectionTasks) and collection.method != "WEBSOCKET"
-        task.accepted_before_response = collection.is_held if is_answer else True  # type: ignore[union-attr]
+        task.accepted_before_response = not (isinstance(collection, ConnectionTasks) and collection.has_started)
         stands_for_it = None if accepted.is_new else f"{accepted.task_id} stands for it, by its unique key"
         self.stands(task, "accepted", reason=stands_for_it)
 
