@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bg_di.backend import Accepted, Counts, Delivery, Entry, Message, StoredState
@@ -21,8 +21,8 @@ class Kept:
     """
 
     message: Message
-    due_at: float
-    since: float
+    due_at: float = 0.0
+    since: float = field(default_factory=time.time)
     state: StoredState = "accepted"
     attempt: int = 0
     delivery: int = 0
