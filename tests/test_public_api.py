@@ -26,7 +26,13 @@ def test_the_public_names_are_those_of_the_contract() -> None:
         "collect_background_tasks",
         "current_background_tasks",
     ]
-    assert bg_di.testing.__all__ == ["BackendContract", "RecordingBackgroundTasks", "override_everywhere"]
+    assert bg_di.testing.__all__ == [
+        "AddedTask",
+        "BackendContract",
+        "RecordingBackgroundTasks",
+        "WatchedBackgroundTasks",
+        "override_everywhere",
+    ]
     assert bg_di.backends.__all__ == [
         "Accepted",
         "Backend",

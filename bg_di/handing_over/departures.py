@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from bg_di.calls.overlay import overlay
 from bg_di.calls.task import Waiting
 from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.handing_over.handover import HandOver, Refused, hand_over
@@ -49,4 +50,7 @@ class Departures:
             first = first or error
             if handing in self._under_way:  # others may wait here, too
                 self._under_way.remove(handing)
+        over = overlay()
+        if over is not None:
+            await over.deliver(self._sender)
         return first

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.background import BackgroundTask
 
-from bg_di import log
+from bg_di.log import fields, logger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +52,14 @@ class LoggingTaskErrorHandler(TaskErrorHandler):
         self._log_arguments = log_arguments
 
     async def handle(self, failure: TaskFailure) -> None:
-        log.logger.error(
+        logger.error(
             "background task %s of %s %s failed%s",
             failure.name,
             failure.method,
             failure.path,
             f"; it was called with {_arguments(failure.task)}" if self._log_arguments else "",
             exc_info=failure.error,
-            extra=log.fields(failure.name, failure.method, failure.path),
+            extra=fields(failure.name, failure.method, failure.path),
         )
 
 

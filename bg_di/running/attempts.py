@@ -7,6 +7,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
+from bg_di.calls.overlay import overlay
 from bg_di.calls.plan import Plan
 from bg_di.calls.protocols import Collection, Container
 from bg_di.calls.steps import limited_by, run_in
@@ -37,7 +38,7 @@ class Attempts:
         destinations: tell what runs here.
 
     Attributes:
-        container: as given.
+        container, destinations: as given.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Attempts:
         self._threads = threads
         self.container = container
         self._observers = observers
-        self._destinations = destinations
+        self.destinations = destinations
 
     def plan(
         self,
@@ -78,7 +79,7 @@ class Attempts:
         plain = policy is None and not self._observers.listening
         if declaration is None:
             refuse_placeholder(func)
-            if plain and self._destinations.stays:
+            if plain and self.destinations.stays:
                 return None
             name, wanted, needs, service = name_of(func), DEFAULT, NOTHING, None
         else:
@@ -86,7 +87,7 @@ class Attempts:
             needs = self.needs_of(func)
         if policy:
             wanted = wanted.changed(policy)
-        stays = self._destinations.stays_here(name, wanted, declared=declaration is not None)
+        stays = self.destinations.stays_here(name, wanted, declared=declaration is not None)
         if plain and stays and wanted.retry is None and not needs and service is None:
             return None if wanted == DEFAULT else declaration
         refuse_timeout_of_sync(func, wanted)
@@ -98,7 +99,7 @@ class Attempts:
         plan = Plan(name, wanted, func, args, kwargs, service, needs, collection, injector)
         if not stays:
             module = self.container.module_of(self.container.injector_here())
-            plan.outgoing = self._destinations.outgoing(plan, policy or NOTHING, module=module)
+            plan.outgoing = self.destinations.outgoing(plan, policy or NOTHING, module=module)
         return plan
 
     def _injector(self, name: str, service: type | None, needs: Mapping[str, Any]) -> Any:
@@ -201,10 +202,16 @@ def refuse_arguments(
 
 def _limited(plan: Plan) -> AbstractContextManager[None]:
     seconds = plan.policy.timeout_seconds
-    return UNLIMITED if seconds is None else limited_by(seconds, plan.name)
+    if seconds is None:
+        return UNLIMITED
+    over = overlay()
+    return limited_by(seconds, plan.name) if over is None else limited_by(seconds, plan.name, over.passing)
 
 
 def _attempts(retry: Retry) -> Any:
+    over = overlay()
+    if over is not None:
+        return over.attempts(retry, retry.timeout_or(_TIMEOUT_OF_RETRIES))
     import stamina  # an extra: `Retry` has made sure that it is there
 
     return stamina.retry_context(
