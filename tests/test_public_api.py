@@ -1,5 +1,10 @@
 """The public names, and what importing them costs."""
 
+import subprocess
+import sys
+
+import pytest
+
 import bg_di
 import bg_di.backends
 import bg_di.testing
@@ -56,3 +61,11 @@ def test_every_public_name_says_what_it_is() -> None:
     """In its docstring."""
     for name in bg_di.__all__:
         assert getattr(bg_di, name).__doc__, name
+
+
+@pytest.mark.parametrize("module", ["bg_di", "bg_di.backends", "bg_di.testing", "bg_di.pytest_plugin"])
+def test_nothing_that_need_not_be_installed_is_imported(module: str) -> None:
+    """The plugin of pytest is imported wherever bg_di is installed, whatever is tested there."""
+    missing = ("httpx", "stamina", "aio_pika", "opentelemetry", "sentry_sdk", "sqlalchemy", "ellar_sql", "ellar_cli")
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing!r})); import {module}"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

@@ -1,17 +1,23 @@
 """Override what feature modules provide for themselves."""
 
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
+from ellar.app import App
 from ellar.core.modules import ModuleRefBase
 from ellar.di import ProviderConfig
-from ellar.testing.module import TestingModule
 from injector import Binding, InstanceProvider, NoScope
 
 T = TypeVar("T")
 
 
+class TestModule(Protocol):
+    """What is asked of Ellar's ``TestingModule``, which cannot be imported without httpx."""
+
+    def create_application(self) -> App: ...
+
+
 def override_everywhere(
-    test_module: TestingModule, key: type[T], *, use_class: type | None = None, use_value: T | None = None
+    test_module: TestModule, key: type[T], *, use_class: type | None = None, use_value: T | None = None
 ) -> None:
     """Override a provider in every module that has it.
 
