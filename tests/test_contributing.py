@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tests.pages import ROOT
 
@@ -36,6 +36,7 @@ def test_every_file_and_command_that_is_named_is_there() -> None:
 
 def _drawn() -> Iterator[set[str]]:
     """Layer after layer."""
-    rows: Sequence[str] = re.findall(r"^    (\S.*)$", re.findall(r"^```text\n(.*?)^```$", PAGE, re.M | re.S)[0], re.M)
+    picture = PAGE.partition("```text\n")[2].partition("```")[0]
+    rows = re.findall(r"^    (.*)$", picture, re.MULTILINE)
     for layer in " > ".join(rows).split(" > "):
         yield set(layer.split(", "))
