@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := $(PINNED) $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help test check package news demo demo-durable chaos bench bench-durable bench-rabbitmq count rabbitmq valgrind clean
+.PHONY: help test check package news hooks api demo demo-durable chaos bench bench-durable bench-rabbitmq count rabbitmq valgrind clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -28,6 +28,12 @@ package: .venv/package  ## build what is released into dist, look at it, and use
 
 news: .venv/package  ## what users will be told of the next release, from the folder news
 	$(BIN)/towncrier build --draft --version unreleased
+
+hooks: .venv/check  ## let git run what is quick of `make check` before each commit
+	$(BIN)/pre-commit install
+
+api: .venv/test  ## write tests/public_api.txt anew, after the public names or their signatures were changed
+	$(BIN)/python -m tests.public_api
 
 demo: .venv/demo  ## an application that answers a sign-up at once and mails afterwards
 	$(BIN)/python -m examples.signup
