@@ -1,17 +1,19 @@
 """Override what feature modules provide for themselves."""
 
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ellar.core.modules import ModuleRefBase
 from ellar.di import ProviderConfig
-from ellar.testing.module import TestingModule
 from injector import Binding, InstanceProvider, NoScope
+
+if TYPE_CHECKING:
+    from ellar.testing.module import TestingModule  # needs httpx, which whoever has one of these has installed
 
 T = TypeVar("T")
 
 
 def override_everywhere(
-    test_module: TestingModule, key: type[T], *, use_class: type | None = None, use_value: T | None = None
+    test_module: "TestingModule", key: type[T], *, use_class: type | None = None, use_value: T | None = None
 ) -> None:
     """Override a provider in every module that has it.
 
