@@ -37,8 +37,8 @@ bench-rabbitmq: .venv/bench rabbitmq  ## durable tasks beside the bare publish, 
 	$(BIN)/python -m benchmarks.rabbitmq
 
 chaos: .venv/test rabbitmq  ## 10,000 durable tasks on each engine while everything under them is killed, cut and stopped
-	$(BIN)/python -m tests.chaos sqlite
-	$(BIN)/python -m tests.chaos rabbitmq
+	$(BIN)/python -m tests.chaos sqlite --write
+	$(BIN)/python -m tests.chaos rabbitmq --write
 
 # Tests start servers of their own, with certificates that they make. The package's service would be one more that nobody
 # has asked for.
