@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
-def measured_on(*also: tuple[str, str], packages: Iterable[str]) -> dict[str, str]:
+def measured_on(*also: tuple[str, str], packages: Iterable[str] = ()) -> dict[str, str]:
     """The day, the machine and the versions, as every report and record names them.
 
     Args:
