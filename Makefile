@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: test check demo demo-durable chaos bench bench-durable bench-rabbitmq count rabbitmq valgrind clean
+.PHONY: test check demo demo-durable chaos bench bench-durable bench-rabbitmq behaviour evidence count rabbitmq valgrind clean
 
 test: .venv/test rabbitmq  ## everything that is promised, proven
 	rm -f .coverage .coverage.*
@@ -36,6 +36,12 @@ bench-durable: .venv/bench  ## durable tasks beside the bare commit and other en
 bench-rabbitmq: .venv/bench rabbitmq  ## durable tasks beside the bare publish, taskiq and Celery, written to benchmarks/RABBITMQ.md
 	$(BIN)/python -m benchmarks.rabbitmq
 
+behaviour: .venv/test  ## the same questions to bg_di and its peers, each in an environment of its own under .venv-peers
+	$(BIN)/python -m benchmarks.behaviour
+
+evidence: behaviour  ## docs/evidence.md and its figures, from what was measured, asked and counted
+	$(BIN)/python -m benchmarks.evidence
+
 chaos: .venv/test rabbitmq  ## 10,000 durable tasks on each engine while everything under them is killed, cut and stopped
 	$(BIN)/python -m tests.chaos sqlite --write
 	$(BIN)/python -m tests.chaos rabbitmq --write
@@ -55,7 +61,7 @@ valgrind:
 	  || { echo "valgrind is needed to count instructions: install the package valgrind of your system" >&2; exit 1; }
 
 clean:
-	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peers .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -33,7 +33,9 @@ class Serving(Server):
 
     @cached_property
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://{HOST}:{self.port}", timeout=PATIENCE)
+        # Threads share it: what one of them closes, another may just be looking at.
+        limits = httpx.Limits(max_keepalive_connections=None)
+        return httpx.Client(base_url=f"http://{HOST}:{self.port}", timeout=PATIENCE, limits=limits)
 
     def get(self, path: str, stage: Stage, **more: str) -> httpx.Response:
         return self.client.get(path, params={"stage": stage.name, **more})

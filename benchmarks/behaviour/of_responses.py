@@ -56,6 +56,7 @@ def _shared_response(host: Host) -> Outcome:
 def _after_last_byte(host: Host) -> Outcome:
     with host.serves("stream", "after") as (server, stage):
         with server.client.stream("GET", "/streaming", params={"stage": stage.name}) as response:
+            assert response.status_code == 200
             body = response.iter_raw()
             received = next(body)
             stage.wait_for("stream")

@@ -1,7 +1,6 @@
 """What happens to tasks under load, and when the server or the client goes."""
 
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -17,8 +16,9 @@ _RESTARTED = 5.0
 
 
 def _slow_tasks(host: Host) -> Outcome:
-    with host.serves("blocking") as (server, stage), ThreadPoolExecutor(max_workers=_SLOW_TASKS) as pool:
-        list(pool.map(lambda _: server.get("/blocks", stage), range(_SLOW_TASKS)))
+    with host.serves("blocking") as (server, stage):
+        for _ in range(_SLOW_TASKS):
+            server.get("/blocks", stage)
         stage.hears(*["blocking"] * _THREADS)
         blocked = stage.heard.count("blocking")
         try:

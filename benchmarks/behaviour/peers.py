@@ -31,6 +31,7 @@ _PART_OF_RESPONSE = "Tasks are an argument of the response, so there is one plac
 _SHARED = "Tasks are an argument of the response: one that has some is made anew for each request."
 _NOT_IN_SERVICE = "Its documentation and `background_tasks.py` know no collection of a request that a service could get"
 _NO_DEPENDENCIES = "A task is called with the arguments that it was given; nothing supplies others."
+_WITHOUT_RESPONSE = "Tasks come with the response that is returned: where there is none, none were added."
 _NO_COLLECTION = "There is no collection that could be replaced in a test."
 
 PEERS = (
@@ -62,6 +63,7 @@ PEERS = (
             "singleton": "It has no dependency injection.",
             "web-socket": "`WebSocketEndpoint` and `WebSocketRoute` have no response, and nothing else takes tasks.",
             "dependencies": _NO_DEPENDENCIES,
+            "handler-raises": _WITHOUT_RESPONSE,
             "fakes": _NO_COLLECTION,
         },
     ),
@@ -89,6 +91,7 @@ PEERS = (
             "guard": "A guard gets the connection and the handler, and can only raise.",
             "web-socket": "WebSocket handlers have no response, and nothing else takes tasks.",
             "dependencies": _NO_DEPENDENCIES,
+            "handler-raises": _WITHOUT_RESPONSE,
             "fakes": _NO_COLLECTION,
         },
     ),

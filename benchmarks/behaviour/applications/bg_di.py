@@ -6,10 +6,12 @@ from ellar.common import Module, ModuleRouter
 from ellar.core import ModuleBase
 from ellar.core.middleware import Middleware
 from ellar.di import injectable, request_scope
+from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from benchmarks.behaviour.applications import ellar
 from benchmarks.behaviour.applications.in_ellar import create
+from benchmarks.behaviour.applications.streams import held_back, long
 from benchmarks.behaviour.work import note
 from bg_di import BackgroundTasks, BackgroundTasksModule, background_task
 
@@ -45,6 +47,18 @@ class Mailer:
 router = ModuleRouter()
 
 
+@router.get("/streaming")
+async def streaming(stage: str, tasks: BackgroundTasks) -> Response:
+    tasks.add_task(note, stage, "after")
+    return StreamingResponse(held_back(stage))
+
+
+@router.get("/leaves")
+async def leaves(stage: str, tasks: BackgroundTasks) -> Response:
+    tasks.add_task(note, stage, "left")
+    return StreamingResponse(long(stage))
+
+
 @router.get("/dependent")
 async def dependent(stage: str, tasks: BackgroundTasks) -> dict[str, str]:
     tasks.add_task(Mailer.send, stage)
@@ -52,10 +66,10 @@ async def dependent(stage: str, tasks: BackgroundTasks) -> dict[str, str]:
 
 
 @Module(routers=[router], providers=[Settings, Mailer])
-class Mail(ModuleBase): ...
+class More(ModuleBase): ...
 
 
-app = create(Middleware(AddsAround), BackgroundTasksModule, Mail)
+app = create(Middleware(AddsAround), BackgroundTasksModule, More)
 
 
 def fakes() -> str:

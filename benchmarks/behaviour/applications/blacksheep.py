@@ -1,6 +1,7 @@
 """BlackSheep: the way that its documentation shows is ``asyncio.create_task``, wherever that may be."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from blacksheep import (
@@ -97,13 +98,13 @@ async def shared(stage: str, name: str) -> Response:
 @get("/streaming")
 async def streaming(stage: str) -> Response:
     asyncio.create_task(note(stage, "after"))
-    return Response(200, content=StreamedContent(b"text/plain", lambda: held_back(stage)))
+    return Response(200, content=StreamedContent(b"text/plain", partial(held_back, stage)))
 
 
 @get("/leaves")
 async def leaves(stage: str) -> Response:
     asyncio.create_task(note(stage, "left"))
-    return Response(200, content=StreamedContent(b"text/plain", lambda: long(stage)))
+    return Response(200, content=StreamedContent(b"text/plain", partial(long, stage)))
 
 
 class Accounts:

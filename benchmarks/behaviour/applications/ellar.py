@@ -3,14 +3,17 @@
 import json
 from typing import Any, ClassVar
 
+from ellar.common import Module, ModuleRouter
+from ellar.core import ModuleBase
 from ellar.core.middleware import Middleware
 from ellar.testing import Test
 from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from benchmarks.behaviour.applications.in_ellar import Feature, create
+from benchmarks.behaviour.applications.streams import held_back, long
 from benchmarks.behaviour.work import note
 
 
@@ -21,7 +24,25 @@ async def add_around(request: Request, call_next: RequestResponseEndpoint) -> Re
     return response
 
 
-app = create(Middleware(BaseHTTPMiddleware, dispatch=add_around))
+router = ModuleRouter()
+
+
+@router.get("/streaming")
+async def streaming(stage: str) -> Response:
+    # What is injected is lost with a response of the handler's own; what such a response is given is not.
+    return StreamingResponse(held_back(stage), background=BackgroundTask(note, stage, "after"))
+
+
+@router.get("/leaves")
+async def leaves(stage: str) -> Response:
+    return StreamingResponse(long(stage), background=BackgroundTask(note, stage, "left"))
+
+
+@Module(routers=[router])
+class Streams(ModuleBase): ...
+
+
+app = create(Middleware(BaseHTTPMiddleware, dispatch=add_around), Streams)
 
 
 class Fake(BackgroundTasks):

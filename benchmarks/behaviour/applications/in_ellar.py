@@ -20,7 +20,6 @@ from ellar.di import injectable, request_scope, singleton_scope
 from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from benchmarks.behaviour.applications.streams import held_back, long
 from benchmarks.behaviour.applications.with_starlette import OWN
 from benchmarks.behaviour.work import blocking, failing, log, note, slow
 
@@ -91,18 +90,6 @@ SHARED = JSONResponse({})
 async def shared(stage: str, name: str, tasks: BackgroundTasks) -> Response:
     tasks.add_task(note, stage, name)
     return SHARED
-
-
-@router.get("/streaming")
-async def streaming(stage: str, tasks: BackgroundTasks) -> Response:
-    tasks.add_task(note, stage, "after")
-    return StreamingResponse(held_back(stage))
-
-
-@router.get("/leaves")
-async def leaves(stage: str, tasks: BackgroundTasks) -> Response:
-    tasks.add_task(note, stage, "left")
-    return StreamingResponse(long(stage))
 
 
 @injectable(scope=request_scope)

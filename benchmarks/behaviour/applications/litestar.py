@@ -102,12 +102,6 @@ async def held(stage: str) -> dict[str, str]:
     return {}
 
 
-@get("/raises")
-async def raises(stage: str) -> None:
-    BackgroundTasks([BackgroundTask(note, stage, "raised")])
-    raise RuntimeError
-
-
 @get("/wrong")
 async def wrong(stage: str) -> Response[dict[str, str]]:
     incomplete: Any = note
@@ -132,7 +126,7 @@ async def adds_slow(stage: str) -> Response[dict[str, str]]:
 app = Litestar(
     [
         *(plain, own_json, own_stream, own_file, own_redirect, created, accepted, without_content, streaming, leaves),
-        *(middled, handled, fails, held, raises, wrong, blocks, sync, adds_slow),
+        *(middled, handled, fails, held, wrong, blocks, sync, adds_slow),
     ],
     after_response=after_each,
     exception_handlers={Refused: handle},

@@ -94,12 +94,6 @@ async def held(request: Request) -> Response:
     return JSONResponse({})
 
 
-async def raises(request: Request) -> Response:
-    tasks = BackgroundTasks()
-    tasks.add_task(note, stage_of(request), "raised")
-    raise RuntimeError
-
-
 async def wrong(request: Request) -> Response:
     incomplete: Any = note
     return JSONResponse({}, background=BackgroundTask(incomplete, stage_of(request)))
@@ -129,7 +123,6 @@ app = Starlette(
         Route("/guarded", held),
         Route("/fails", fails),
         Route("/held", held),
-        Route("/raises", raises),
         Route("/wrong", wrong),
         Route("/blocks", blocks),
         Route("/sync", sync),
