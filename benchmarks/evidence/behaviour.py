@@ -24,17 +24,13 @@ def counts(record: RunRecord) -> dict[str, Counter[str]]:
 
 def answers_table(record: RunRecord) -> str:
     """One line a question, and below how often which mark was given."""
-    rows = [
-        [
-            f"[{question.title}](#{_anchor(question)})",
-            *(_cell(record.found[question.name][peer.name]) for peer in PEERS),
-        ]
-        for group in GROUPS.values()
-        for question in group
-    ]
+    rows: list[list[str]] = []
+    for group, questions in GROUPS.items():
+        rows.append([f"**{group}**", *("" for _ in PEERS)])
+        rows += [[f"[{each.title}](#{_anchor(each)})", *_cells(record.found[each.name])] for each in questions]
     counted = counts(record)
     totals = [" ".join(f"{counted[peer.name][mark]} {SIGNS[mark]}" for mark in _MARKS) for peer in PEERS]
-    return table(["", *(peer.title for peer in PEERS)], [*rows, ["**together**", *totals]])
+    return table(["", *(peer.title for peer in PEERS)], [*rows, ["**Together**", *totals]])
 
 
 def ways_table(record: RunRecord) -> str:
@@ -59,6 +55,10 @@ def _observed(answers: Mapping[str, Answer]) -> str:
         [peer.title, _cell(answers[peer.name]), answers[peer.name]["observed"].replace("|", "\\|")] for peer in PEERS
     ]
     return table(["", "Answer", "What was seen"], rows)
+
+
+def _cells(answers: Mapping[str, Answer]) -> Iterable[str]:
+    return (_cell(answers[peer.name]) for peer in PEERS)
 
 
 def _cell(answer: Answer) -> str:

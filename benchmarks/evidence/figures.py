@@ -84,7 +84,7 @@ def _enqueued(durable: Iterable[Row], rabbitmq: Iterable[Row]) -> Chart:
 
 def _rates(durable: Iterable[Row], rabbitmq: Iterable[Row]) -> Chart:
     return Chart(
-        title="Tasks a second that one worker runs, p50 of the rounds",
+        title="Tasks a second that one worker runs",
         groups=[
             [_cell(row, "Tasks a second, one worker", f"SQLite: {row['Engine']}") for row in durable],
             [_cell(row, "1 worker", f"RabbitMQ: {row['Engine']}, {_slots(row)}") for row in rabbitmq],

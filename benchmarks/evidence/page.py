@@ -31,9 +31,11 @@ and nothing on it is typed in. Each figure and each table has one command that r
 _ABOUT_BEHAVIOUR = """\
 The same questions to each framework: a small application, as the framework's own documentation has it, on a real
 uvicorn, in an environment of its own, asked from outside over HTTP and WebSockets. Each question leads to what was
-seen. {signs}. The questions are ours, of what bg_di promises: that it keeps it is no wonder, what the others do is
-what can be learnt here."""
-_SIGNS = "✓ is what somebody would wish who adds a task, ○ is in between, ✗ is not, — is not offered"
+seen. ✓ is what somebody would wish who adds a task, ○ is in between, ✗ is not, and — is not offered.
+
+The questions are ours, about what bg_di promises: that it keeps that is no wonder, and what the others do is what can
+be learnt here. "Ellar" is its built-in feature; bg_di is the very same application with the module declared. BlackSheep
+has no feature of its own: its documentation shows `asyncio.create_task`, which asks no response and waits for none."""
 _ABOUT_INSTRUCTIONS = """\
 Instructions of one request, counted by callgrind: the same on a busy machine. The red line is the limit over which CI
 fails."""
@@ -103,7 +105,7 @@ def _parts(evidence: Evidence) -> Iterable[str]:
     yield _ABOUT
     yield _in_short(evidence)
     yield "## How it behaves"
-    yield _ABOUT_BEHAVIOUR.format(signs=_SIGNS)
+    yield _ABOUT_BEHAVIOUR
     yield behaviour.answers_table(evidence.behaviour)
     yield _again(evidence.behaviour.command)
     yield behaviour.ways_table(evidence.behaviour)
