@@ -24,6 +24,7 @@ def _counted(found: Mapping[str, Any]) -> dict[str, str]:
         "tasks that clients were told are accepted": _number(told["accepted"]),
         "**of these lost**": f"**{sum('is lost' in wrong or 'is not there' in wrong for wrong in found['wrong'])}**",
         "**any promise seen broken**": f"**{len(found['wrong'])}**",
+        **{f"tasks {how} in the end": _number(count) for how, count in _ends(told).items()},
         "processes that died in a narrow window": _number(sum(told["deaths"].values())),
         **{f"· {window}": _number(count) for window, count in told["deaths"].items()},
         "processes killed, stopped or poisoned besides": _number(sum(told["killed, stopped or poisoned"].values())),
@@ -36,6 +37,13 @@ def _counted(found: Mapping[str, Any]) -> dict[str, str]:
         "tasks refused, and the client told so": _number(told["refused"]),
         "seed": f"{found['plan']['seed']}",
     }
+
+
+def _ends(told: Mapping[str, Any]) -> dict[str, int]:
+    """What the engine's own account is, or what tasks wrote down where it keeps none of those that have run."""
+    if "on the file" in told:
+        return {"run to their end": told["on the file"]["succeeded"], "kept as dead": told["on the file"]["dead"]}
+    return {"run to their end": told["ran to the end"], "kept as dead": told["dead"]["all"]}
 
 
 def _number(value: int) -> str:

@@ -1,17 +1,14 @@
-"""Bars, drawn as SVG: the same bytes for the same numbers, without a font, a script or anything from elsewhere.
-
-A page shows them as images, which know nothing of its colours: these are readable on light and on dark ground.
-"""
+"""Bars, drawn as SVG in the colours of the page: the same bytes for the same numbers, and nothing from elsewhere."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
-_TEXT, _LINE, _LIMIT = "#808a94", "#808a9466", "#d9480f"
-_OURS, _THEIRS = "#3b82c4", "#9aa5b1"
-_WIDTH, _LABELS, _NUMBERS, _BAR, _GAP, _TOP = 760, 330, 80, 16, 6, 34
-_FONT: Final = "font-family='system-ui, sans-serif' font-size='13'"
+_INK, _OURS, _THEIRS = "currentColor", "var(--drawing-ours, #00897b)", "currentColor"
+_WIDTH, _LABELS, _NUMBERS, _BAR, _GAP, _TOP = 600, 246, 62, 15, 6, 28
+# What it wears where it stands alone, as an image, and knows nothing of a page's colours.
+_ALONE: Final = "<style>svg { color: #24292f; } @media (prefers-color-scheme: dark) { svg { color: #d0d7de; } }</style>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +40,18 @@ class Chart:
     mark: tuple[float, str] | None = field(default=None)
 
 
+def told(chart: Chart) -> str:
+    """The same in words, for who does not see it."""
+    numbers = "; ".join(f"{bar.label}: {bar.shown}" for group in chart.groups for bar in group)
+    return f"{chart.title}. {numbers}."
+
+
 def drawn(chart: Chart) -> str:
     """The whole of an SVG file."""
     bars = [bar for group in chart.groups for bar in group]
-    most = max([*(bar.value for bar in bars), *(bar.limit or 0 for bar in bars), chart.mark[0] if chart.mark else 0])
+    most = max([*(max(bar.value, bar.limit or 0) for bar in bars), chart.mark[0] if chart.mark else 0])
     scale = (_WIDTH - _LABELS - _NUMBERS) / most
-    parts, y = [_text(0, 16, chart.title, weight="bold")], _TOP + (16 if chart.mark else 0)
+    parts, y = [_text(0, 14, chart.title, weight="bold")], _TOP + (14 if chart.mark else 0)
     top = y
     for group in chart.groups:
         for bar in group:
@@ -57,39 +60,33 @@ def drawn(chart: Chart) -> str:
         y += _GAP
     if chart.mark is not None:
         at, name = chart.mark
-        parts += [
-            _line(at * scale, top - 4, y - _GAP, _LINE),
-            _text(_LABELS + at * scale, top - 8, name, anchor="middle"),
-        ]
-    body = "\n".join(parts)
-    return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} {y}' role='img' {_FONT}>\n"
-        f"<title>{escape(chart.title)}</title>\n{body}\n</svg>\n"
-    )
+        parts += [_line(at * scale, top - 4, y - _GAP, width=1), _text(_LABELS + at * scale, top - 8, name, "middle")]
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" font-family="system-ui, sans-serif"'
+    return "\n".join([f'{head} font-size="12">', _ALONE, *parts, "</svg>\n"])
 
 
 def _bar(bar: Bar, y: int, scale: float) -> list[str]:
     width, middle = bar.value * scale, y + _BAR - 4
-    parts = [
-        _text(_LABELS - 10, middle, bar.label, anchor="end"),
-        _rectangle(y, width, _OURS if bar.ours else _THEIRS),
-        _text(_LABELS + max(width, (bar.limit or 0) * scale) + 8, middle, bar.shown),
+    end = max(width, (bar.limit or 0) * scale)
+    return [
+        _text(_LABELS - 8, middle, bar.label, "end"),
+        _rectangle(y, width, _OURS if bar.ours else _THEIRS, opacity=0.75 if bar.ours else 0.3),
+        _text(_LABELS + end + 6, middle, bar.shown),
+        *([] if bar.limit is None else [_line(bar.limit * scale, y - 2, y + _BAR + 2, width=2)]),
     ]
-    if bar.limit is not None:
-        parts.append(_line(bar.limit * scale, y - 2, y + _BAR + 2, _LIMIT))
-    return parts
 
 
-def _rectangle(y: int, width: float, colour: str) -> str:
-    return f"<rect x='{_LABELS}' y='{y}' width='{width:.1f}' height='{_BAR}' rx='2' fill='{colour}'/>"
+def _rectangle(y: int, width: float, colour: str, opacity: float) -> str:
+    size = f'width="{width:.1f}" height="{_BAR}" rx="2"'
+    return f'<rect x="{_LABELS}" y="{y}" {size} fill="{colour}" fill-opacity="{opacity}"/>'
 
 
-def _line(x: float, top: float, bottom: float, colour: str) -> str:
+def _line(x: float, top: float, bottom: float, *, width: int) -> str:
     x += _LABELS
-    return f"<line x1='{x:.1f}' x2='{x:.1f}' y1='{top}' y2='{bottom}' stroke='{colour}' stroke-width='2'/>"
+    place = f'x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"'
+    return f'<line {place} stroke="{_INK}" stroke-width="{width}"/>'
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str = "normal") -> str:
-    return (
-        f"<text x='{x:.1f}' y='{y}' text-anchor='{anchor}' font-weight='{weight}' fill='{_TEXT}'>{escape(text)}</text>"
-    )
+def _text(x: float, y: float, text: str, anchor: str = "start", weight: str = "normal") -> str:
+    place = f'x="{x:.1f}" y="{y}" text-anchor="{anchor}" font-weight="{weight}"'
+    return f'<text {place} fill="{_INK}">{escape(text)}</text>'

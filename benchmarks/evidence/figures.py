@@ -36,7 +36,7 @@ def _instructions(rows: Iterable[Row]) -> Chart:
         if row["Limit"] != _NO_LIMIT
     ]
     return Chart(
-        title="Instructions, as a ratio to what stands in the table (red: the limit that CI holds)",
+        title="Instructions, as a ratio",
         groups=[[bar] for bar in bars],
         mark=(1.0, "1.0: the same"),
     )

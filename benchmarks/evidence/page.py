@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks import records
 from benchmarks.behaviour.peers import PEERS
 from benchmarks.evidence import behaviour, chaos
-from benchmarks.evidence.chart import drawn
+from benchmarks.evidence.chart import Chart, drawn, told
 from benchmarks.evidence.figures import figures
 from benchmarks.evidence.reports import (
     ENDURANCE,
@@ -37,8 +37,8 @@ The questions are ours, about what bg_di promises: that it keeps that is no wond
 be learnt here. "Ellar" is its built-in feature; bg_di is the very same application with the module declared. BlackSheep
 has no feature of its own: its documentation shows `asyncio.create_task`, which asks no response and waits for none."""
 _ABOUT_INSTRUCTIONS = """\
-Instructions of one request, counted by callgrind: the same on a busy machine. The red line is the limit over which CI
-fails."""
+Instructions of one request, counted by callgrind, which come out the same on a busy machine: what bg_di takes of what
+stands beside it in the table. The thick line is the limit over which CI fails."""
 _ABOUT_THREADS = """\
 A sync handler while 45 slow sync tasks hold their threads, in milliseconds."""
 _ABOUT_DURABLE = """\
@@ -60,7 +60,11 @@ cause."""
 _ABOUT_AGAIN = """\
 `make evidence` asks the questions about behaviour again and writes this page; what is measured and what is chaos takes
 longer, and has the commands of its own that the table names. What they write is in `benchmarks/`: `RESULTS.md`,
-`DURABLE.md`, `RABBITMQ.md` with all numbers and how each was measured, and `records/`."""
+`DURABLE.md`, `RABBITMQ.md` with all numbers and how each was measured, and `records/`. `python` is that of `.venv`,
+which any of the `make` commands makes."""
+_NEXT = """\
+* [What is promised](reference/promises.md), each promise with the test that shows it.
+* [Durable tasks](how-to/durable.md), and [why on these engines](explanation/engines.md)."""
 _NOT_NOTED = "not noted"
 
 
@@ -111,18 +115,18 @@ def _parts(evidence: Evidence) -> Iterable[str]:
     yield behaviour.ways_table(evidence.behaviour)
     yield "## What it costs"
     yield _ABOUT_INSTRUCTIONS
-    yield _picture("instructions", charts["instructions"].title)
+    yield _picture("instructions", charts)
     yield _chosen(bench.tables[INSTRUCTIONS], ["Work", "Against", "Ratio", "Limit", "Holds"])
-    yield _picture("growth", charts["growth"].title)
+    yield _picture("growth", charts)
     yield _ABOUT_THREADS
     yield _chosen(bench.tables[LATENCIES], ["Application", "p99 idle", "p99 beside slow tasks", "Ratio", "Limit"])
     yield _again(bench.command)
     yield "## What durable tasks cost"
     yield _ABOUT_DURABLE
-    yield _picture("accepted", charts["accepted"].title)
+    yield _picture("accepted", charts)
     yield _ABOUT_OTHERS
-    yield _picture("enqueued", charts["enqueued"].title)
-    yield _picture("rates", charts["rates"].title)
+    yield _picture("enqueued", charts)
+    yield _picture("rates", charts)
     yield _ABOUT_KILLED
     yield _killed(durable, rabbitmq)
     yield _ABOUT_FATES
@@ -138,6 +142,8 @@ def _parts(evidence: Evidence) -> Iterable[str]:
     yield "## What was seen"
     yield "For each question about behaviour: how it is asked, and what each framework did."
     yield from behaviour.observations(evidence.behaviour)
+    yield "## Next"
+    yield _NEXT
 
 
 def _in_short(evidence: Evidence) -> str:
@@ -207,8 +213,8 @@ def _rest(where: Mapping[str, str]) -> str:
     return "; ".join([*(where[what] for what in ("CPU", "System", "Python")), ", ".join(versions)])
 
 
-def _picture(name: str, title: str) -> str:
-    return f"![{title}]({ASSETS}/{name}.svg)"
+def _picture(name: str, charts: Mapping[str, Chart]) -> str:
+    return f"![{told(charts[name])}]({ASSETS}/{name}.svg)"
 
 
 def _again(command: str) -> str:
