@@ -10,9 +10,9 @@ from benchmarks.behaviour.question import Question
 from tests.servers.stage import PATIENCE
 
 _SLOW_TASKS, _THREADS = 45, 40
-_ANSWER = 2.0
+_ANSWER = 5.0
 _AWAITED = 1.0
-_RESTARTED = 5.0
+_RESTARTED = 3.0
 
 
 def _slow_tasks(host: Host) -> Outcome:
@@ -36,7 +36,7 @@ def _client_leaves(host: Host) -> Outcome:
             connection.first_chunk()
             stage.wait_for("stream")
         stage.release("stream")
-        found = stage.hears("left", within=_RESTARTED)
+        found = stage.hears("left", within=PATIENCE)
     if found:
         return Outcome(mark="good", word="runs", observed="the client has closed the connection, and the task runs")
     return Outcome(mark="poor", word="lost", observed="the client has closed the connection, and the task does not run")
@@ -93,7 +93,7 @@ def _runs_again(host: Host, app: str | None) -> bool:
         server.process.kill()
         server.process.wait(PATIENCE)
         with host.serves(app=app, folder=folder):
-            return stage.hears("running", "running", within=_RESTARTED)
+            return stage.hears("running", "running", within=PATIENCE if app else _RESTARTED)
 
 
 QUESTIONS = (

@@ -29,7 +29,10 @@ def answers_table(record: RunRecord) -> str:
         rows.append([f"**{group}**", *("" for _ in PEERS)])
         rows += [[f"[{each.title}](#{_anchor(each)})", *_cells(record.found[each.name])] for each in questions]
     counted = counts(record)
-    totals = [" ".join(f"{counted[peer.name][mark]} {SIGNS[mark]}" for mark in _MARKS) for peer in PEERS]
+    totals = [
+        ", ".join(f"{SIGNS[mark]} {counted[peer.name][mark]}" for mark in _MARKS if counted[peer.name][mark])
+        for peer in PEERS
+    ]
     return table(["", *(peer.title for peer in PEERS)], [*rows, ["**Together**", *totals]])
 
 
@@ -58,7 +61,9 @@ def _observed(answers: Mapping[str, Answer]) -> str:
 
 
 def _cells(answers: Mapping[str, Answer]) -> Iterable[str]:
-    return (_cell(answers[peer.name]) for peer in PEERS)
+    """What is not offered needs no word here."""
+    found = (answers[peer.name] for peer in PEERS)
+    return (SIGNS["absent"] if each["mark"] == "absent" else _cell(each) for each in found)
 
 
 def _cell(answer: Answer) -> str:

@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 
 _INK, _OURS, _THEIRS = "currentColor", "var(--drawing-ours, #00897b)", "currentColor"
-_WIDTH, _LABELS, _NUMBERS, _BAR, _GAP, _TOP = 600, 246, 62, 15, 6, 28
+_WIDTH, _LABELS, _NUMBERS, _BAR, _GAP, _TOP = 600, 268, 62, 15, 6, 28
 # What it wears where it stands alone, as an image, and knows nothing of a page's colours.
 _ALONE: Final = "<style>svg { color: #24292f; } @media (prefers-color-scheme: dark) { svg { color: #d0d7de; } }</style>"
 

@@ -23,11 +23,18 @@ from benchmarks.report import table
 
 ASSETS = "assets/evidence"
 
+# Tables need the room.
+_WIDE = """\
+---
+hide:
+  - toc
+---"""
 _ABOUT = """\
-What is said of bg_di elsewhere is shown here: how it behaves beside other frameworks, what it costs, and what is left
-of it when everything under it is killed. This page is written by `make evidence` from what the runs have written down,
-and nothing on it is typed in. Each figure and each table has one command that runs it again; the
-[last section](#where-and-when) says where and when each was run."""
+What is said of bg_di elsewhere is shown here: [how it behaves](#how-it-behaves) beside other frameworks,
+[what it costs](#what-it-costs), also [on an engine](#what-durable-tasks-cost), and
+[what is left of it](#what-chaos-leaves) when everything under it is killed. `make evidence` writes this page from what
+the runs have written down, and nothing on it is typed in. Each figure and each table has one command that runs it
+again; [where and when](#where-and-when) each was run is told, too."""
 _ABOUT_BEHAVIOUR = """\
 The same questions to each framework: a small application, as the framework's own documentation has it, on a real
 uvicorn, in an environment of its own, asked from outside over HTTP and WebSockets. Each question leads to what was
@@ -105,6 +112,7 @@ def pictures(evidence: Evidence) -> dict[str, str]:
 def _parts(evidence: Evidence) -> Iterable[str]:
     bench, durable, rabbitmq = evidence.bench, evidence.durable, evidence.rabbitmq
     charts = figures(bench, durable, rabbitmq)
+    yield _WIDE
     yield "# Evidence"
     yield _ABOUT
     yield _in_short(evidence)
