@@ -131,7 +131,7 @@ async def handled() -> None:
     raise Refused
 
 
-@injectable
+@injectable(scope=request_scope)
 class Refusing(GuardCanActivate):
     def __init__(self, tasks: BackgroundTasks) -> None:
         self.tasks = tasks
