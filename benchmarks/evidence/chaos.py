@@ -1,6 +1,6 @@
 """What chaos has counted."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.records import RunRecord
@@ -8,42 +8,64 @@ from benchmarks.report import table
 
 ENGINES = {"chaos-sqlite": "SQLite", "chaos-rabbitmq": "RabbitMQ"}
 
+Runs = Mapping[str, RunRecord]
 
-def counts_table(runs: Mapping[str, RunRecord]) -> str:
-    """One column for each engine."""
-    columns = {ENGINES[name]: _counted(run.found) for name, run in runs.items()}
+
+def outcome_table(runs: Runs) -> str:
+    """What has become of the tasks, one column for each engine."""
+    return _beside(runs, _outcome)
+
+
+def trouble_table(runs: Runs) -> str:
+    """What went wrong meanwhile, and how often."""
+    return _beside(runs, _trouble)
+
+
+def _beside(runs: Runs, counted: Callable[[Any], Mapping[str, str]]) -> str:
+    columns = {ENGINES[name]: counted(run.found) for name, run in runs.items()}
     whats = dict.fromkeys(what for column in columns.values() for what in column)
-    rows = [[what, *(column.get(what, "—") for column in columns.values())] for what in whats]
-    return table(["", *columns], rows)
+    return table(["", *columns], [[what, *(column.get(what, "—") for column in columns.values())] for what in whats])
 
 
-def _counted(found: Mapping[str, Any]) -> dict[str, str]:
-    told = found["told"]
-    broken = {cause: count for cause, count in told["run twice, by cause"].items() if cause.startswith("without")}
+def _outcome(found: Mapping[str, Any]) -> dict[str, str]:
+    told, wrong = found["told"], found["wrong"]
+    without_cause = sum(count for cause, count in _repeated(told) if cause.startswith("without"))
     return {
         "tasks that clients were told are accepted": _number(told["accepted"]),
-        "**of these lost**": f"**{sum('is lost' in wrong or 'is not there' in wrong for wrong in found['wrong'])}**",
-        "**any promise seen broken**": f"**{len(found['wrong'])}**",
-        **{f"tasks {how} in the end": _number(count) for how, count in _ends(told).items()},
-        "processes that died in a narrow window": _number(sum(told["deaths"].values())),
-        **{f"· {window}": _number(count) for window, count in told["deaths"].items()},
-        "processes killed, stopped or poisoned besides": _number(sum(told["killed, stopped or poisoned"].values())),
-        **{f"· {how}": _number(count) for how, count in told.get("disturbed", {}).items()},
-        "tasks started again after a death or a cut, each with its cause": _number(
-            sum(told["run twice, by cause"].values()) - sum(broken.values())
+        "**of these lost**": f"**{sum('is lost' in each or 'is not there' in each for each in wrong)}**",
+        "**promises seen broken, of any kind**": f"**{len(wrong)}**",
+        **{what: _number(count) for what, count in _ends(told).items()},
+        "attempts that were started again, for a cause": _number(
+            sum(count for _, count in _repeated(told)) - without_cause
         ),
-        "**tasks started again without a cause**": f"**{sum(broken.values())}**",
-        "tasks that ended twice": _number(told["completed twice"]),
-        "tasks refused, and the client told so": _number(told["refused"]),
-        "seed": f"{found['plan']['seed']}",
+        "**attempts that were started again, for none**": f"**{without_cause}**",
+        "tasks that came to their end twice": _number(told["completed twice"]),
+        "tasks refused, of which the client was told so": _number(told["refused"]),
+        "· that ran all the same": _number(sum("was refused and ran" in each for each in wrong)),
+        "tasks of which the client was told that they may run, and that ran": _number(told["unknown"]["ran"]),
+        "· that did not": _number(told["unknown"]["did not"]),
     }
 
 
+def _trouble(found: Mapping[str, Any]) -> dict[str, str]:
+    told = found["told"]
+    died = {f"process died: {window}": count for window, count in sorted(told["deaths"].items())}
+    besides = {f"process {how}": count for how, count in sorted(told["killed, stopped or poisoned"].items())}
+    disturbed = dict(sorted(told.get("disturbed", {}).items()))
+    return {what: _number(count) for what, count in (died | besides | disturbed).items()}
+
+
+def _repeated(told: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return list(told["run twice, by cause"].items())
+
+
 def _ends(told: Mapping[str, Any]) -> dict[str, int]:
-    """What the engine's own account is, or what tasks wrote down where it keeps none of those that have run."""
+    """By the file's own account, or by the tasks' where a broker keeps nothing of those that have run."""
     if "on the file" in told:
-        return {"run to their end": told["on the file"]["succeeded"], "kept as dead": told["on the file"]["dead"]}
-    return {"run to their end": told["ran to the end"], "kept as dead": told["dead"]["all"]}
+        ended, dead = told["on the file"]["succeeded"], told["on the file"]["dead"]
+    else:
+        ended, dead = told["ran to the end"], told["dead"]["all"]
+    return {"tasks that have run to their end": ended, "tasks kept as dead, with the reason": dead}
 
 
 def _number(value: int) -> str:

@@ -142,8 +142,12 @@ def _parts(evidence: Evidence) -> Iterable[str]:
     yield _again(f"{durable.command}`, `{rabbitmq.command}")
     yield "## What chaos leaves"
     yield _ABOUT_CHAOS
-    yield chaos.counts_table(evidence.chaos)
-    yield _again("`, `".join(run.command for run in evidence.chaos.values()))
+    yield chaos.outcome_table(evidence.chaos)
+    yield "What went wrong meanwhile, and how often:"
+    yield chaos.trouble_table(evidence.chaos)
+    yield (
+        _again("make chaos") + ", or on one engine: " + ", ".join(f"`{run.command}`" for run in evidence.chaos.values())
+    )
     yield "## Where and when"
     yield _ABOUT_AGAIN
     yield _runs(evidence)
@@ -168,10 +172,10 @@ def _in_short(evidence: Evidence) -> str:
     return f"""\
 * Of {asked} questions about what tasks do, the answer is what one would wish {good["bg_di"]} times with bg_di; with
   others: {_listed(good)}.
-* A route without tasks takes {ratios["a route that uses no tasks"]} of the instructions that it takes in plain Ellar;
-  the first task of a request takes {ratios["added by 1 task"]} of what it takes with Ellar's built-in feature.
-* Beside slow sync tasks, the slowest 1 % of a sync handler's answers take {beside["bg_di"]["Ratio"]} of the time that
-  they take beside none; in plain Ellar there is {beside["ellar"]["p99 beside slow tasks"]}.
+* A route without tasks takes {ratios["a route that uses no tasks"]} times the instructions that it takes in plain
+  Ellar; the first task of a request takes {ratios["added by 1 task"]} times what it takes with Ellar's built-in feature.
+* Beside slow sync tasks, the slowest 1 % of a sync handler's answers take {beside["bg_di"]["Ratio"]} times what they
+  take beside none; in plain Ellar there is {beside["ellar"]["p99 beside slow tasks"]}.
 * Over 100,000 requests the process grows by {_grown(grown, "bg_di")}, that of plain Ellar by {_grown(grown, "ellar")}.
 * {accepted:,} durable tasks were accepted while processes died {deaths:,} times in narrow windows and were killed
   besides: promises seen broken: {broken}."""
