@@ -16,11 +16,13 @@ from bg_di.values import Seconds
 # The name of the backend that every application has.
 IN_PROCESS: Final = "in_process"
 
-# What a backend may be able to do beyond running a task at once: run it later; know a task that is handed over again;
-# accept one task for a key; take back what waits; write it in the user's own transaction; tell how each task stands.
-# Without that last one, as on a broker, which lets nobody look into its queues: put back and forget what is dead; tell
-# how much there is.
 Capability = Literal["delay", "idempotent", "unique_key", "cancel", "transaction", "listing", "dead", "counts"]
+"""What a backend may be able to do beyond running a task at once.
+
+Run it later; know a task that is handed over again; accept one task for a key; take back what waits; write it in the
+user's own transaction; tell how each task stands. Without that last one, as on a broker, which lets nobody look into
+its queues: put back and forget what is dead; tell how much there is.
+"""
 
 _MEANING: Final[Mapping[Capability, str]] = {
     "delay": "run a task later",
@@ -33,8 +35,8 @@ _MEANING: Final[Mapping[Capability, str]] = {
     "counts": "tell how much there is to do",
 }
 
-# "accepted": it waits for a worker, for the first time or again.
 StoredState = Literal["accepted", "running", "succeeded", "cancelled", "dead"]
+"""How a task stands on an engine. ``"accepted"``: it waits for a worker, for the first time or again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +46,13 @@ class Message:
     Attributes:
         task_id: its own; handing the same one over again adds nothing, where the backend is "idempotent".
         name: under which workers know it.
+        body: the call and what a worker must know around it; kept and given back byte for byte.
+        added_at: when it was added.
+        due_at: before which time it does not run.
         version: of what is in `body`; only workers that know it take the task.
-        added_at, due_at: when it was added, and before which time it does not run.
-        unique_key, unique_until: no other task of this name with this key is accepted while this one waits and runs,
-            nor until that time if it has succeeded. Both or neither.
+        unique_key: no other task of this name with this key is accepted while this one waits and runs, nor until
+            `unique_until` if it has succeeded.
+        unique_until: given if and only if `unique_key` is.
     """
 
     task_id: str
@@ -78,8 +83,13 @@ class Delivery:
     """A task in the hands of a worker, until it says what became of it or loses it.
 
     Attributes:
+        task_id: as in its `Message`.
         token: by which the engine tells this delivery from every other one of the task.
+        name: as in its `Message`.
+        version: likewise.
+        body: likewise.
         added_at: when it was added, or put back by `Engine.retry`.
+        due_at: since when it may run.
         attempt: how many attempts have been made before.
         delivery: how often this attempt has been delivered, this time included.
     """
@@ -100,11 +110,19 @@ class Entry:
     """A task as it stands on an engine, without its arguments.
 
     Attributes:
+        task_id: as in its `Message`.
+        name: likewise.
+        version: likewise.
+        state: how it stands.
         since: when it got into its state.
         added_at: when it was added, or put back by `Engine.retry`.
+        due_at: before which time it does not run.
         attempt: how many attempts have been made, as far as the engine was told.
         deliveries: how often the next or running attempt has been delivered.
-        owner, lease_until: whose it is, and until when, while it runs.
+        owner: whose it is, while it runs.
+        lease_until: until when, while it runs.
+        unique_key: as in its `Message`.
+        unique_until: likewise.
         reason: why it is dead or came back: an error, or the deliveries that were lost.
     """
 
@@ -130,6 +148,8 @@ class Counts:
 
     Attributes:
         waiting: accepted and not running, delayed ones included.
+        running: in the hands of workers.
+        dead: kept with a reason, and not run again by themselves.
         oldest: for how many seconds the one that is due for longest has waited; 0 if none is due.
     """
 
@@ -165,6 +185,7 @@ class Backend(ABC):
 
     @property
     def longest(self) -> Seconds | None:
+        """Seconds (or a timedelta) after which a task that still runs is delivered again; None: it never is."""
         return None
 
     @abstractmethod
@@ -193,6 +214,9 @@ class Engine(ABC):
     @abstractmethod
     async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
         """Keep messages, in one go; when it returns, those that were accepted survive whatever is killed.
+
+        Args:
+            messages: to be kept, each for itself.
 
         Returns:
             For each message what became of it; `OutcomeUnknown` if it may have been taken all the same, any other
@@ -227,6 +251,9 @@ class Engine(ABC):
     def cancel(self, task_id: str) -> bool:
         """Do not run a task that waits. Called from any thread.
 
+        Args:
+            task_id: of that task.
+
         Returns:
             Whether it waited, and will not run now.
         """
@@ -234,11 +261,11 @@ class Engine(ABC):
 
     # Of backends with the capability "listing".
     def show(self, task_id: str) -> Entry | None:
-        """A task as it stands; None if there is none. Called from any thread."""
+        """A task as it stands; None if there is none of that `task_id`. Called from any thread."""
         raise NotImplementedError
 
     def entries(self, state: StoredState | None = None, *, limit: int) -> Sequence[Entry]:
-        """The tasks that were accepted last, in a state or in any. Called from any thread."""
+        """The tasks that were accepted last, at most `limit`, in a `state` or in any. Called from any thread."""
         raise NotImplementedError
 
     # Of backends with the capability "dead".
@@ -254,9 +281,16 @@ class Engine(ABC):
         raise NotImplementedError
 
     def prune(self, *, before: float, dead: bool = False) -> int:
-        """Forget what has succeeded or was cancelled `before`, or instead what has died; return how many.
+        """Forget what has succeeded or was cancelled, or instead what has died. Called from any thread.
 
-        Called from any thread. An engine may keep nothing of what has ended well.
+        An engine may keep nothing of what has ended well.
+
+        Args:
+            before: only what got into that state before this time.
+            dead: what has died, instead.
+
+        Returns:
+            How many.
         """
         raise NotImplementedError
 
@@ -302,7 +336,7 @@ class Consumer(ABC):
 
     @abstractmethod
     async def receive(self, slots: int) -> Sequence[Delivery]:
-        """Wait for deliveries, and take at most `slots`; none at all only after `stop`.
+        """Wait for deliveries, and take at most so many `slots`; none at all only after `stop`.
 
         If it is cancelled, what it has taken and not returned goes back at `stop`, at the latest.
 
@@ -312,19 +346,26 @@ class Consumer(ABC):
 
     @abstractmethod
     async def acknowledge(self, delivery: Delivery) -> bool:
-        """It has succeeded."""
+        """The `delivery` has succeeded."""
 
     @abstractmethod
     async def reschedule(self, delivery: Delivery, *, delay: float, attempt: int, reason: str) -> bool:
-        """Run it again after `delay` seconds; `attempt` have been made. Its deliveries are counted anew."""
+        """Run the `delivery` again after `delay` seconds. Its deliveries are counted anew.
+
+        Args:
+            delivery: that has failed.
+            delay: in seconds.
+            attempt: how many attempts have been made.
+            reason: why it failed.
+        """
 
     @abstractmethod
     async def release(self, delivery: Delivery) -> bool:
-        """It has not been run to its end, and goes back as if it had not been delivered."""
+        """The `delivery` has not been run to its end, and goes back as if it had not been delivered."""
 
     @abstractmethod
     async def bury(self, delivery: Delivery, *, attempt: int, reason: str) -> bool:
-        """Keep it with the reason, and do not run it again by itself; `attempt` have been made."""
+        """Keep the `delivery` with the `reason`, and do not run it again by itself; `attempt` have been made."""
 
     async def rest(self) -> None:  # noqa: B027  # not every engine gives what nobody has asked for
         """Take no more; what has been received can still be settled, and what has not goes back. By default nothing.

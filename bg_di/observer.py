@@ -10,6 +10,7 @@ from bg_di.record import State, TaskRecord
 from bg_di.steps import is_failure
 
 Event = Literal["added", "released", "dropped", "skipped", "cancelled", "accepted", "refused"]
+"""What `TaskObserver.event` hears of a task."""
 
 
 class TaskObserver:
@@ -38,6 +39,9 @@ class TaskObserver:
 
         Args:
             record: its attempt counts from 1.
+
+        Returns:
+            As `task`.
         """
         return None
 

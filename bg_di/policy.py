@@ -12,7 +12,10 @@ from bg_di.errors import InvalidOptions
 from bg_di.values import Seconds, duration, is_number, positive, seconds, wrong
 
 When = Literal["success", "failure", "always"]
+"""Of what added a task it runs at: of its route, or of the task."""
+
 RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+"""Which errors are worth another attempt: a type, a tuple of types, or a function of the error."""
 
 # Of what an engine is asked to keep.
 _LONGEST_DELAY: Final = 366 * 24 * 3600.0
@@ -64,7 +67,7 @@ class Retry:
         return None if self.timeout is None else seconds(self.timeout)
 
     def is_worth(self, error: BaseException) -> bool:
-        """Whether another attempt might end otherwise."""
+        """Whether after this `error` another attempt might end otherwise."""
         if isinstance(self.on, type | tuple):
             return isinstance(error, self.on)
         return isinstance(error, Exception) and bool(self.on(error))

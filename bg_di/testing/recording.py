@@ -47,7 +47,14 @@ class RecordingBackgroundTasks(BackgroundTasks):
     def add_with(
         self, policy: Mapping[str, Any], func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> TaskReference:
-        """Record a call; its policy is checked and not kept."""
+        """Record a call; its policy is checked and not kept.
+
+        Args:
+            policy: as for `BackgroundTasks.add_with`, as the others are.
+            func: likewise.
+            args: likewise.
+            kwargs: likewise.
+        """
         refuse_timeout_of_sync(func, DEFAULT.changed(policy))
         self._take(func, args, kwargs)
         return TaskReference()
@@ -60,13 +67,19 @@ class RecordingBackgroundTasks(BackgroundTasks):
 
         Args:
             func: the function that was added; bound methods are equal if instance and function are.
-            *args, **kwargs: arguments that the calls must have, matched as the signature binds them, so that
-                ``f(1)`` is ``f(x=1)``. What is not given here may be anything.
+            *args: arguments that the calls must have, matched as the signature binds them, so that ``f(1)`` is
+                ``f(x=1)``. What is not given here may be anything.
+            **kwargs: the same, by name.
         """
         return [task for task in self.recorded if task.func == func and _has_arguments(task, args, kwargs)]
 
     def one(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> BackgroundTask:
-        """The only call of `func` that was added; arguments as for `all`.
+        """The only call of `func` that was added.
+
+        Args:
+            func: as for `all`.
+            *args: likewise.
+            **kwargs: likewise.
 
         Raises:
             AssertionError: there is none, or there are several; it shows what there was.
