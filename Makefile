@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := $(PINNED) $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help test check package news hooks api demo demo-durable chaos bench bench-durable bench-rabbitmq count rabbitmq valgrind clean
+.PHONY: help test check docs package news hooks api demo demo-durable chaos bench bench-durable bench-rabbitmq behaviour evidence count rabbitmq valgrind clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -22,6 +22,9 @@ check: .venv/check  ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: .venv/docs  ## the site, in site/; it fails over a link that leads nowhere, and over whatever it would load from elsewhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 package: .venv/package  ## build what is released into dist, look at it, and use it in new environments
 	$(BIN)/python -m tests.package
@@ -53,9 +56,15 @@ bench-durable: .venv/bench  ## durable tasks beside the bare commit and other en
 bench-rabbitmq: .venv/bench rabbitmq  ## durable tasks beside the bare publish, taskiq and Celery, written to benchmarks/RABBITMQ.md
 	$(BIN)/python -m benchmarks.rabbitmq
 
+behaviour: .venv/test  ## the same questions to bg_di and its peers, each in an environment of its own under .venv-peers
+	$(BIN)/python -m benchmarks.behaviour
+
+evidence: behaviour  ## docs/evidence.md and its figures, from what was measured, asked and counted
+	$(BIN)/python -m benchmarks.evidence
+
 chaos: .venv/test rabbitmq  ## 10,000 durable tasks on each engine while everything under them is killed, cut and stopped
-	$(BIN)/python -m tests.chaos sqlite
-	$(BIN)/python -m tests.chaos rabbitmq
+	$(BIN)/python -m tests.chaos sqlite --write
+	$(BIN)/python -m tests.chaos rabbitmq --write
 
 # Tests start servers of their own, with certificates that they make. The package's service would be one more that nobody
 # has asked for.
@@ -72,7 +81,7 @@ valgrind:  ## install valgrind, which counts instructions, if it is not there
 	  || { echo "valgrind is needed to count instructions: install the package valgrind of your system" >&2; exit 1; }
 
 clean:  ## remove what the other commands have made
-	rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peers build dist site .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

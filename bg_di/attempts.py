@@ -14,6 +14,7 @@ from bg_di.dependencies import missing, needs_of
 from bg_di.destinations import Destinations
 from bg_di.listed import ListedTask
 from bg_di.observer import Observers
+from bg_di.overlay import overlay
 from bg_di.plan import Plan
 from bg_di.policy import DEFAULT, Retry
 from bg_di.protocols import Collection, Container
@@ -37,6 +38,9 @@ class Attempts:
         container: supplies services and dependencies.
         observers: of each task and each attempt. If there are any, no call is a plain one.
         destinations: tell what runs here.
+
+    Attributes:
+        destinations: as given.
     """
 
     def __init__(
@@ -45,7 +49,7 @@ class Attempts:
         self._threads = threads
         self._container = container
         self._observers = observers
-        self._destinations = destinations
+        self.destinations = destinations
 
     def plan(
         self,
@@ -77,7 +81,7 @@ class Attempts:
         plain = policy is None and not self._observers.listening
         if declaration is None:
             refuse_placeholder(func)
-            if plain and self._destinations.stays:
+            if plain and self.destinations.stays:
                 return None
             name, wanted, needs, service = name_of(func), DEFAULT, NOTHING, None
         else:
@@ -85,7 +89,7 @@ class Attempts:
             needs = self.needs_of(func)
         if policy:
             wanted = wanted.changed(policy)
-        stays = self._destinations.stays_here(name, wanted, declared=declaration is not None)
+        stays = self.destinations.stays_here(name, wanted, declared=declaration is not None)
         if plain and stays and wanted.retry is None and not needs and service is None:
             return None if wanted == DEFAULT else declaration
         refuse_timeout_of_sync(func, wanted)
@@ -97,7 +101,7 @@ class Attempts:
         plan = Plan(name, wanted, func, args, kwargs, service, needs, collection, injector)
         if not stays:
             module = self._container.module_of(self._container.injector_here())
-            plan.outgoing = self._destinations.outgoing(plan, policy or NOTHING, module=module)
+            plan.outgoing = self.destinations.outgoing(plan, policy or NOTHING, module=module)
         return plan
 
     def plan_delivered(
@@ -240,10 +244,16 @@ def refuse_arguments(
 
 def _limited(plan: Plan) -> AbstractContextManager[None]:
     seconds = plan.policy.timeout_seconds
-    return UNLIMITED if seconds is None else limited_by(seconds, plan.name)
+    if seconds is None:
+        return UNLIMITED
+    over = overlay()
+    return limited_by(seconds, plan.name) if over is None else limited_by(seconds, plan.name, over.passing)
 
 
 def _attempts(retry: Retry) -> Any:
+    over = overlay()
+    if over is not None:
+        return over.attempts(retry, retry.timeout_or(_TIMEOUT_OF_RETRIES))
     import stamina  # an extra: `Retry` has made sure that it is there
 
     return stamina.retry_context(

@@ -113,9 +113,19 @@ def signature_of(func: Callable[..., Any]) -> inspect.Signature | None:
     What a decorator wraps is not looked at: the wrapper may supply arguments of its own.
     """
     try:
-        return inspect.signature(func, follow_wrapped=False)
+        return inspect.signature(_readable(func), follow_wrapped=False)
     except (TypeError, ValueError):
         return None
+
+
+def _readable(func: Callable[..., Any]) -> Callable[..., Any]:
+    """A proxy may have any attribute: from Python 3.13 on, a ``__signature__`` would even be called."""
+    if type(func) is functools.partial:
+        return functools.partial(_readable(func.func), *func.args, **func.keywords)
+    makes_attributes = hasattr(type(func), "__getattr__")
+    if makes_attributes and inspect.getattr_static(func, "__signature__", None) is None:
+        return MethodType(type(func).__call__, func)
+    return func
 
 
 def refuse_arguments(func: Callable[..., Any], error: TypeError) -> NoReturn:

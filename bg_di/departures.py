@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bg_di.errors import BackgroundTasksNotAccepted
 from bg_di.handover import HandOver, Refused, hand_over
 from bg_di.in_sessions import InSessions
+from bg_di.overlay import overlay
 from bg_di.runner import Runner
 from bg_di.task import Waiting
 
@@ -49,4 +50,7 @@ class Departures:
             first = first or error
             if handing in self._under_way:  # others may wait here, too
                 self._under_way.remove(handing)
+        over = overlay()
+        if over is not None:
+            await over.deliver(self._runner)
         return first

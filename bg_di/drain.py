@@ -250,7 +250,10 @@ class Drain(Origin):
                 return False
             if self._runner.observers.listening:
                 self._running = call
-                self._runner.released(call)
+                if not self._runner.released(call):
+                    self._running = None
+                    call[0].close()
+                    return False
             return True
         self._note(row)
         self._end_unrun(call, *end)

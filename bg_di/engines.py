@@ -9,6 +9,7 @@ from typing import Any
 from bg_di import log
 from bg_di.backend import Accepted, Backend, Engine, Message
 from bg_di.errors import BackendUnavailable
+from bg_di.overlay import overlay
 
 
 class Engines:
@@ -38,6 +39,9 @@ class Engines:
 
     def of(self, name: str) -> Engine:
         """The engine of that name, in the running event loop; in a thread without one, whichever is open."""
+        over = overlay()
+        if over is not None:
+            return over.engine(self, name, self.backends[name])
         loop = _running_loop()
         with self._opening:
             engines = self._opened(loop)

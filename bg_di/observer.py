@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Literal
 
 from bg_di import log
+from bg_di.overlay import overlay
 from bg_di.plan import Plan
 from bg_di.record import State, TaskRecord
 from bg_di.steps import is_failure
@@ -65,19 +66,22 @@ class Observers:
     """
 
     def __init__(self) -> None:
-        self._tasks: list[Callable[..., Any]] = []
-        self._attempts: list[Callable[..., Any]] = []
-        self._events: list[Callable[..., Any]] = []
-        self.listening = False
+        self._given: tuple[TaskObserver, ...] = ()
+        self.listen()
 
     def watch(self, observers: Iterable[TaskObserver]) -> None:
         """Call from now on the hooks that `observers` override."""
-        for observer in observers:
-            for hook, hooks in (("task", self._tasks), ("attempt", self._attempts), ("event", self._events)):
-                own = getattr(observer, hook)
-                if getattr(own, "__func__", None) is not getattr(TaskObserver, hook):
-                    hooks.append(own)
-                    self.listening = True
+        self._given = (*self._given, *observers)
+        self.listen()
+
+    def listen(self) -> None:
+        """Call from now on also those of what a test has put over the application."""
+        over = overlay()
+        observers = self._given if over is None else (*self._given, over.observer)
+        self._tasks, self._attempts, self._events = (
+            _overridden(hook, observers) for hook in ("task", "attempt", "event")
+        )
+        self.listening = bool(self._tasks or self._attempts or self._events)
 
     def around_task(self, plan: Plan) -> AbstractContextManager[None]:
         """What is entered while a task runs."""
@@ -97,6 +101,11 @@ class Observers:
                 hook(kind, record)
             except BaseException as error:  # noqa: BLE001  # it is judged there
                 _excuse(hook, error)
+
+
+def _overridden(hook: str, observers: Iterable[TaskObserver]) -> list[Callable[..., Any]]:
+    hooks = (getattr(observer, hook) for observer in observers)
+    return [own for own in hooks if getattr(own, "__func__", None) is not getattr(TaskObserver, hook)]
 
 
 class _Around(AbstractContextManager[None]):

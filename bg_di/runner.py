@@ -15,6 +15,7 @@ from bg_di.errors import BackgroundTasksNotAccepted, TaskTimedOut
 from bg_di.failure import TaskErrorHandler, TaskFailure
 from bg_di.ledger import Ledger
 from bg_di.observer import Event, Observers
+from bg_di.overlay import cover, overlay
 from bg_di.plan import Plan
 from bg_di.record import NotRun, State
 from bg_di.steps import in_words, is_failure, pending_cancellations, run_in
@@ -60,6 +61,13 @@ class Runner:
         self.accept_timeout = accept_timeout
         self.known: dict[Callable[..., Any], Declaration | None] = {}
         self._error_handler = error_handler
+        cover(self)
+
+    def overlaid(self) -> None:
+        """Something was put over the application, or taken away: from now on that hears of all, or nothing."""
+        self.observers.listen()
+        # Whose calls nobody would hear of.
+        self.known.clear()
 
     async def finish(self) -> None:
         """Wait for what runs when the server shuts down and has neither awaited nor cancelled it, as granian does.
@@ -78,11 +86,18 @@ class Runner:
 
     def added(self, call: Waiting) -> None:
         """Say that a call was added."""
+        over, plan = overlay(), call[6]
+        if over is not None and isinstance(plan, Plan):
+            over.added(self, plan)
         self._tell("added", call, "waiting")
 
-    def released(self, call: Waiting) -> None:
-        """Say that a call is run next."""
+    def released(self, call: Waiting) -> bool:
+        """Say that a call is run next; return whether it is, and no test holds it."""
+        over = overlay()
+        if over is not None and over.holds(self, call):
+            return False
         self._tell("released", call, "waiting")
+        return True
 
     def not_run(self, call: Waiting, state: NotRun, reason: str) -> None:
         """Say that a call is not run, and why."""

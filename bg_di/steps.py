@@ -2,8 +2,8 @@
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import Context
 from types import coroutine
 from typing import Any, Final
@@ -70,14 +70,27 @@ async def run_limited(context: Context, call: Coroutine[Any, Any, Any], seconds:
         await run_in(context, call)
 
 
+def _nothing_more(scope: anyio.CancelScope, seconds: float) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @contextmanager
-def limited_by(seconds: float, name: str) -> Generator[None]:
+def limited_by(
+    seconds: float,
+    name: str,
+    passing: Callable[[anyio.CancelScope, float], AbstractContextManager[None]] = _nothing_more,
+) -> Generator[None]:
     """Leave to what is awaited inside so many seconds, on any event loop.
+
+    Args:
+        seconds: of the event loop.
+        name: of the task.
+        passing: entered meanwhile, may cancel the scope when they are over on another clock.
 
     Raises:
         TaskTimedOut: naming the task.
     """
-    with anyio.move_on_after(seconds) as scope:
+    with anyio.move_on_after(seconds) as scope, passing(scope, seconds):
         yield
     if scope.cancelled_caught:
         raise timed_out(name, seconds) from None

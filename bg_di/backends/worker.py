@@ -122,14 +122,15 @@ class Worker:
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
-            verdict = await self._run(delivery)
+            verdict = await self.perform(delivery)
             if not await self._insist(partial(verdict.settle, self._consumer, delivery)):
                 log.delivery_lost(self.name, delivery.name, delivery.task_id)
         except asyncio.CancelledError:
             log.given_back(self.name, delivery.name, delivery.task_id)
             raise
 
-    async def _run(self, delivery: Delivery) -> Verdict:
+    async def perform(self, delivery: Delivery) -> Verdict:
+        """Make the attempt that a delivery asks for, and run or hand over what it adds; return what becomes of it."""
         tasks = DeliveryTasks(self._runner, self.name, lambda: self._cuts_off)
         try:
             return await tasks.run(self._plan(delivery, tasks), delivery.attempt + 1)

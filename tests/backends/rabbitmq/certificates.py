@@ -20,12 +20,15 @@ class Authority:
         folder.mkdir()
         self._folder = folder
         self.file, self._key = folder / "ca.pem", folder / "ca.key"
-        _openssl("req", "-x509", *_KEY, "-subj", "/CN=authority", "-keyout", self._key, "-out", self.file)
+        # Since 3.13, Python's default context is strict.
+        usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        _openssl("req", "-x509", *_KEY, *usage, "-subj", "/CN=authority", "-keyout", self._key, "-out", self.file)
 
     def sign(self, name: str) -> tuple[Path, Path]:
         """A certificate for the host of the tests, and its key."""
         certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
-        signed = ("-CA", self.file, "-CAkey", self._key, "-subj", f"/CN={name}", "-addext", f"subjectAltName=IP:{HOST}")
+        where = ("-addext", "basicConstraints=critical,CA:FALSE", "-addext", f"subjectAltName=IP:{HOST}")
+        signed = ("-CA", self.file, "-CAkey", self._key, "-subj", f"/CN={name}", *where)
         _openssl("req", "-x509", *_KEY, *signed, "-keyout", key, "-out", certificate)
         return certificate, key
 
