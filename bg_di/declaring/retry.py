@@ -12,6 +12,7 @@ from bg_di.errors import InvalidOptions
 from bg_di.values import Seconds, duration, is_number, positive, seconds, wrong
 
 RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool | Seconds]
+"""Which errors are worth another attempt: a type, a tuple of types, or a function of the error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

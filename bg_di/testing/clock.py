@@ -51,7 +51,11 @@ class VirtualClock:
             end()
 
     async def sleep(self, by: Seconds) -> None:
-        """Take so many seconds, or a timedelta, on this clock: what a fake awaits that stands for something slow."""
+        """Take time on this clock: what a fake awaits that stands for something slow.
+
+        Args:
+            by: seconds, or a timedelta.
+        """
         self.advance(by)
         await anyio.lowlevel.checkpoint()
 
