@@ -21,6 +21,10 @@ from tests.terminal import Terminal
 
 _DRAWN = re.compile("[─│┌┐└┘├┤┬┴┼▼▲►◄→]")
 _SERVERS = re.compile(r"\b(uvicorn|hypercorn|granian|runserver)\b")
+# As where somebody looks on.
+_TERMINAL = {"COLUMNS": "100", "PYTHONUNBUFFERED": "1"}
+# What a terminal shows if a server is stopped by hand.
+CTRL_C = "^C\n"
 _INSTALLING = re.compile(r"(python3? -m )?pip install .*|make\b.*|python3? -m venv .*|(source|\.) \S*/activate")
 
 
@@ -119,6 +123,9 @@ class Reader:
 
     def _console(self, block: Block) -> None:
         terminal = self._terminals.get(block.title) or self._open(block.title)
+        if block.title.startswith("Terminal") and not block.text.startswith("$ "):
+            terminal.stop() if block.text == CTRL_C else terminal.show(block, block.text)
+            return
         *first, (last, shown) = commands(block)
         for command, output in first:
             self._type(terminal, block, command, output)
@@ -186,4 +193,4 @@ def _on_a_path(environment: Mapping[str, str], free: Mapping[str, str]) -> dict[
     """The programs that are installed here are found first, as in a virtual environment that is active."""
     path = [str(Path(sys.executable).parent), environment.get("PATH", os.environ["PATH"])]
     found = {**os.environ, **environment, "PATH": os.pathsep.join(path), "PYTHONPATH": str(ROOT)}
-    return found | {"PYTHONDONTWRITEBYTECODE": "1", "UVICORN_PORT": free["8000"], "COLUMNS": "100"}
+    return found | {"PYTHONDONTWRITEBYTECODE": "1", **_TERMINAL, "UVICORN_PORT": free["8000"]}

@@ -189,6 +189,32 @@ def test_what_does_not_listen_is_waited_for_until_it_says_what_is_shown(tmp_path
     )
 
 
+def test_a_terminal_goes_on_until_somebody_presses_ctrl_c(tmp_path: Path) -> None:
+    """What a server prints later is waited for; each line of it is looked for behind the one before."""
+    with pytest.raises(AssertionError, match=r"page.md:14 shows what nobody prints"):
+        read(
+            tmp_path,
+            """\
+            ```console title="Terminal 1"
+            $ python -c "import time; open('ready', 'w'); print('one\\n2\\nthree'); time.sleep(60)"
+            one
+            ```
+
+            ```console title="Terminal 1"
+            three
+            ```
+
+            ```console title="Terminal 1"
+            ^C
+            ```
+
+            ```console title="Terminal 1"
+            three
+            ```
+            """,
+        )
+
+
 def test_no_server_is_left_behind_by_a_page_that_fails(tmp_path: Path) -> None:
     terminal = '```console title="Terminal 1"\n$ echo $$ > pid; exec uvicorn served:app --lifespan off\n```\n'
     with pytest.raises(AssertionError, match="`false`"):
