@@ -1,4 +1,15 @@
-"""A reader, who types what stands on a page, in a folder of their own."""
+"""A reader, who types what stands on a page, in a folder of their own.
+
+* ``python``: typed one block after another, as one module. What is printed is a ``text`` block behind it; any other
+  ``text`` block is a drawing.
+* ``python title="shop/app.py"``, or any other language with a title: a file, which later blocks and commands find.
+* ``console``: what begins with ``$`` is run by bash and has to succeed; what follows is all that it prints.
+* ``console title="Terminal 1"``: its last command is a server, which runs until its terminal is used again, or the page
+  ends. ``8000`` (to ``8009``) stands for a free port.
+* ``toml``, ``ini``, ``yaml``, ``json``: parsed, and so are the commands of ours in it.
+
+In what is shown, ``...`` is anything. A block of any other kind fails.
+"""
 
 import importlib
 import os
@@ -19,7 +30,7 @@ from tests.output import assert_shown
 from tests.pages import ROOT, Block, all_blocks, ports
 from tests.terminal import Terminal
 
-_DRAWN = re.compile("[─│┌┐└┘├┤┬┴┼▼▲►◄→]")
+_DRAWN = re.compile("[─│┌┐└┘├┤┬┴┼▼▲►◄→]| > ")
 _SERVERS = re.compile(r"\b(uvicorn|hypercorn|granian|runserver)\b")
 # As where somebody looks on.
 _TERMINAL = {"COLUMNS": "100", "PYTHONUNBUFFERED": "1"}
