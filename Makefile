@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: test check demo demo-durable chaos bench bench-durable bench-rabbitmq count rabbitmq valgrind clean
+.PHONY: test check docs demo demo-durable chaos bench bench-durable bench-rabbitmq count rabbitmq valgrind clean
 
 test: .venv/test rabbitmq  ## everything that is promised, proven
 	rm -f .coverage .coverage.*
@@ -17,6 +17,9 @@ check: .venv/check  ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: .venv/docs  ## the site, in site/; it fails over a link that leads nowhere, and over whatever it would load from elsewhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 demo: .venv/demo  ## an application that answers a sign-up at once and mails afterwards
 	$(BIN)/python -m examples.signup
@@ -55,7 +58,7 @@ valgrind:
 	  || { echo "valgrind is needed to count instructions: install the package valgrind of your system" >&2; exit 1; }
 
 clean:
-	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv site .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

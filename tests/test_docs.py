@@ -2,31 +2,37 @@
 
 import logging
 import re
-import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.pages import DOCS, ROOT, blocks
+from tests.pages import PAGES, ROOT
+from tests.reader import Reader, free_ports
 
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("**/*.md"))]
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_python_block_runs(
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_a_page_is_true(
     page: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One after another, as a reader would type them; what they assert holds."""
+    """Who types what stands there, block after block, sees what is shown; what is asserted holds."""
     logging.getLogger("ellar").setLevel(logging.WARNING)
-    monkeypatch.setenv("SHOP_FOLDER", str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    environment = {"SHOP_FOLDER": str(tmp_path)}
     if "RABBITMQ_URL" in page.read_text():
-        monkeypatch.setenv("RABBITMQ_URL", request.getfixturevalue("broker").url)
-    script = tmp_path / f"{page.stem}.py"
-    script.write_text("\n".join(blocks(page)))
-    runpy.run_path(str(script), run_name=page.stem)
+        environment |= request.getfixturevalue("broker").for_a_shell
+    with Reader(page, tmp_path, environment, free_ports(page)) as reader, monkeypatch.context() as reading:
+        for name, value in reader.environment.items():
+            reading.setenv(name, value)
+        reading.chdir(reader.home)
+        reader.read()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
     """Files exist, and a link that names a test leads to the file that has it."""
     for text, target in re.findall(r"\[([^\]]+)\]\(([^)#]+)\)", page.read_text()):

@@ -22,17 +22,17 @@ from bg_di.backend import Backend
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.sqlite import SqliteBackend
 from tests.backends.rabbitmq.server import HOST, Broker
-from tests.pages import DOCS, ROOT, blocks
+from tests.pages import DOCS, ROOT, all_blocks
 from tests.servers.process import Server
 
-PAGE = DOCS / "moving-to-rabbitmq.md"
-CHECK = next(line for line in PAGE.read_text().splitlines() if line.startswith("python -m bg_di check"))
+PAGE = DOCS / "how-to/moving-to-rabbitmq.md"
+CHECK = next(line[2:] for line in PAGE.read_text().splitlines() if line.startswith("$ python -m bg_di check"))
 # Only a test that fails waits so long.
 PATIENCE = 60.0
 
 
 class Shop:
-    """The versions of ``shop.py`` that the page has, one after another, and what they share.
+    """The versions of ``shop/server.py`` that the page has, one after another, and what they share.
 
     Args:
         folder: where their file is, and what they have sent.
@@ -44,13 +44,16 @@ class Shop:
         self.file = SqliteBackend(folder / "tasks.db")
         self.broker = RabbitBackend(url)
         self._environment = {"SHOP_FOLDER": str(folder), "RABBITMQ_URL": url}
-        code = [block for block in blocks(PAGE) if block.startswith("# shop.py")]
-        for number in range(len(code)):
-            self._place(number).mkdir()
-            (self._place(number) / "shop.py").write_text("\n".join(code[: number + 1]))
+        files = [block for block in all_blocks(PAGE) if block.title]
+        versions = [block for block in files if block.title == "shop/server.py"]
+        for number, version in enumerate(versions):
+            for block in (*files, version):
+                file = self._place(number) / block.title
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(block.text)
 
     def server(self, version: int) -> Server:
-        return Server("uvicorn-h11", "shop:app", environment=self._of(version))
+        return Server("uvicorn-h11", "shop.server:app", environment=self._of(version))
 
     def check(self, version: int) -> tuple[int, dict[str, Any]]:
         """What the command of the page exits with, and what it says of the file."""

@@ -14,7 +14,7 @@ from bg_di.errors import BackendUnavailable, OutcomeUnknown
 from bg_di.testing.contract.handles import NAME, accepted, message, opened, received, working
 from tests.pages import DOCS, ROOT, module
 
-PAGE = DOCS / "writing-a-backend.md"
+PAGE = DOCS / "how-to/writing-a-backend.md"
 page: Any = module(PAGE, until="BackendContract")
 # Its tests are collected here, as they are in the module of whoever follows the page.
 TestFolderBackend = page.TestFolderBackend

@@ -91,6 +91,12 @@ class Broker:
     def url(self) -> str:
         return url(self.port, host=self.address)
 
+    @property
+    def for_a_shell(self) -> dict[str, str]:
+        """Where it is, and what finds it when somebody types ``rabbitmqctl``."""
+        path = os.pathsep.join([*map(str, _PLACES), os.environ["PATH"]])
+        return self._environment | {"RABBITMQ_URL": self.url, "PATH": path}
+
     def __enter__(self) -> Self:
         try:
             if self._joins is None:

@@ -1,0 +1,27 @@
+"""What is generated from the code, where a page says ``<!-- generated: NAME -->``."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from documentation.commands import command_line
+from documentation.errors import error_tree
+from documentation.log_lines import log_lines
+from documentation.modules import modules
+from documentation.options import options
+from documentation.words import capabilities
+
+PARTS: Final[Mapping[str, Callable[[], str]]] = {
+    "capabilities": capabilities,
+    "command line": command_line,
+    "error tree": error_tree,
+    "log lines": log_lines,
+    "modules": modules,
+    "options": options,
+}
+_HERE: Final = re.compile(r"^<!-- generated: (.*?) -->$", re.MULTILINE)
+
+
+def with_parts(markdown: str) -> str:
+    """The same text with what is generated in its place."""
+    return _HERE.sub(lambda found: PARTS[found[1]](), markdown)
