@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: test check demo demo-durable chaos bench bench-durable bench-rabbitmq count rabbitmq valgrind clean
+.PHONY: test check demo demo-durable chaos bench bench-durable bench-rabbitmq count mutation rabbitmq valgrind clean
 
 test: .venv/test rabbitmq  ## everything that is promised, proven
 	rm -f .coverage .coverage.*
@@ -39,6 +39,9 @@ bench-rabbitmq: .venv/bench rabbitmq  ## durable tasks beside the bare publish, 
 chaos: .venv/test rabbitmq  ## 10,000 durable tasks on each engine while everything under them is killed, cut and stopped
 	$(BIN)/python -m tests.chaos sqlite
 	$(BIN)/python -m tests.chaos rabbitmq
+
+mutation: .venv/test  ## small changes to the code, each of which a test has to notice, written to tests/mutation/REPORT.md
+	$(BIN)/python -m tests.mutation --report tests/mutation/REPORT.md
 
 # Tests start servers of their own, with certificates that they make. The package's service would be one more that nobody
 # has asked for.
