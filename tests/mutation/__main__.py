@@ -11,6 +11,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--target", action="append", help="a file, from the root of the project; may be repeated")
     parser.add_argument("--line", type=int, action="append", help="only mutants there")
+    parser.add_argument("--tests", action="append", help="a file or folder whose tests are asked; may be repeated")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=55.0, help="after which no other mutant is tried")
     parser.add_argument("--longest", type=float, default=60.0, help="seconds of tests that one mutant is worth")

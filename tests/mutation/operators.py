@@ -103,7 +103,7 @@ def _statement(node: ast.stmt) -> Iterator[Change]:
             yield node, "pass"
         case ast.Assign(targets=[ast.Attribute() | ast.Subscript(), *_]):
             yield node, "pass"
-        case ast.Return(value=ast.expr() as value) if not _is_none(value):
+        case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
             yield node, "return None"
         case ast.Continue():
             yield node, "break"
@@ -152,10 +152,6 @@ def _is_decided(test: ast.expr) -> bool:
     if isinstance(test, ast.Compare):
         return len(test.ops) == 1 and isinstance(test.ops[0], _DECIDED)
     return isinstance(test, ast.Constant) or (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not))
-
-
-def _is_none(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _text(node: ast.expr) -> str:

@@ -16,7 +16,7 @@ import pytest
 from tests.mutation.exchange import Exchange, Importing, Pair
 from tests.mutation.mutants import Mutant
 from tests.mutation.passes import Passes, Watch
-from tests.mutation.targets import LEFT_OUT, ROOT, TARGETS
+from tests.mutation.targets import LEFT_OUT, ROOT, TARGETS, is_asked
 from tests.mutation.trial import Outcome, Todo, Trials, end_group, fork, run_collected, run_imported
 
 # Without what notes and shows: nobody looks at it.
@@ -34,6 +34,7 @@ class Plan:
     Attributes:
         mutants: all of them, in the order in which they are tried.
         control: what is none: that it survives shows that others are killed by what they are.
+        asked: the files and folders whose tests are to see them.
         jobs: how many at a time.
         until: when no other begins.
         longest: seconds of tests, as they take without a mutant, that one mutant is worth.
@@ -42,6 +43,7 @@ class Plan:
 
     mutants: Sequence[Mutant]
     control: Mutant
+    asked: Sequence[str]
     jobs: int
     until: float
     longest: float
@@ -100,7 +102,7 @@ def _import(mutant: Mutant, tests: list[str], passes: Passes, folder: Path) -> i
 
 
 def _in_fork(plan: Plan, told: Callable[[Outcome], None], rest: int) -> int:
-    return int(pytest.main([*OPTIONS, "tests"], plugins=[_Loop(plan, told, rest)]))
+    return int(pytest.main([*OPTIONS, *plan.asked], plugins=[_Loop(plan, told, rest)]))
 
 
 class _Loop:
@@ -111,8 +113,7 @@ class _Loop:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        # What holds on one event loop of asyncio's kind holds on the other.
-        items[:] = [item for item in items if "uvloop" not in item.nodeid]
+        items[:] = [item for item in items if is_asked(item.nodeid)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -170,7 +171,8 @@ def _watched(session: pytest.Session, path: Path, errors: Path) -> int:
     watch = Watch(ROOT, TARGETS)
     session.config.pluginmanager.register(watch)
     watch.start()
-    for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+    for number, (item, following) in enumerate(zip(session.items, [*session.items[1:], None], strict=True)):
+        path.with_suffix(".begun").write_text(f"{number} of {len(session.items)}: {item.nodeid}")
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
     watch.stop().write(path)
     errors.write_text("\n".join(watch.failed))

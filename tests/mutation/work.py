@@ -35,6 +35,7 @@ def work(options: argparse.Namespace, folder: Path) -> int:
         Plan(
             mutants=shuffled(todo, options.seed),
             control=control_of(ROOT, todo[0].target if todo else TARGETS[0]),
+            asked=options.tests or ["tests"],
             jobs=options.jobs,
             until=began + 60 * options.minutes,
             longest=options.longest,
