@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
@@ -35,12 +35,12 @@ class Exchange:
 
     def pairs(self, mutant: Mutant) -> list[Pair] | None:
         """The code to exchange, old and new; None where that cannot show what the mutant does."""
+        new = _compiled(self._root, mutant.target, mutant.source)
         try:
-            pairs = list(_differing(self._codes[mutant.target], _compiled(self._root, mutant.target, mutant.source)))
+            pairs = list(self._differing(self._codes[mutant.target], new))
         except ValueError:
             return None
-        known = all(old in self._functions and old.co_freevars == new.co_freevars for old, new in pairs)
-        return pairs if pairs and known else None
+        return [pair for pair in pairs if pair[0] in self._functions] or None
 
     def make(self, pairs: list[Pair]) -> None:
         """From now on this process runs what is new."""
@@ -48,32 +48,40 @@ class Exchange:
             for function in self._functions[old]:
                 function.__code__ = new
 
+    def _differing(self, old: CodeType, new: CodeType) -> Iterator[Pair]:
+        """The functions that differ, also within others.
+
+        Raises:
+            ValueError: what has run while the module was imported does.
+        """
+        inside = list(zip(_inside(old), _inside(new), strict=True))
+        is_function = old.co_flags & CO_OPTIMIZED
+        if _itself(old) != _itself(new) and (not is_function or self._have_been_made(_inside(old))):
+            raise ValueError("it has run")
+        if old.co_freevars != new.co_freevars:
+            raise ValueError("it closes over something else")
+        if is_function:
+            yield old, new
+        for one, other in inside:
+            if one != other:
+                yield from self._differing(one, other)
+
+    def _have_been_made(self, codes: Iterable[CodeType]) -> bool:
+        """Whether there are functions of these: what has them inside ran while the module was imported."""
+        return any(each in self._functions or self._have_been_made(_inside(each)) for each in codes)
+
 
 def _compiled(root: Path, target: str, source: str) -> CodeType:
     return compile(source, str(root / target), "exec", dont_inherit=True)
 
 
-def _differing(old: CodeType, new: CodeType) -> Iterator[Pair]:
-    """The outermost functions that differ.
-
-    Raises:
-        ValueError: what runs while the module is imported does.
-    """
-    inner_old, inner_new = ([each for each in code.co_consts if isinstance(each, CodeType)] for code in (old, new))
-    if len(inner_old) != len(inner_new) or _itself(old) != _itself(new):
-        raise ValueError("it differs itself")
-    for one, other in zip(inner_old, inner_new, strict=True):
-        if one == other:
-            continue
-        if one.co_flags & CO_OPTIMIZED:
-            yield one, other
-        else:  # the body of a class
-            yield from _differing(one, other)
+def _inside(code: CodeType) -> list[CodeType]:
+    return [each for each in code.co_consts if isinstance(each, CodeType)]
 
 
 def _itself(code: CodeType) -> tuple[object, ...]:
     consts = [repr(each) for each in code.co_consts if not isinstance(each, CodeType)]
-    return code.co_code, consts, code.co_names
+    return code.co_code, consts, code.co_names, code.co_varnames, code.co_exceptiontable
 
 
 class _Loader(SourceFileLoader):

@@ -9,13 +9,15 @@ from pathlib import Path
 import coverage
 import pytest
 
+from tests.mutation.names import name_of
+
 
 @dataclass(frozen=True, slots=True)
 class Passes:
     """What a run without a mutant has shown.
 
     Attributes:
-        seconds: how long each test takes, by its id.
+        seconds: how long each test takes, by its name.
         lines: by target the lines, as text, and the tests that have run them.
     """
 
@@ -52,10 +54,10 @@ class Watch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self._coverage.switch_context(item.nodeid)
+        self._coverage.switch_context(name_of(item))
         began = time.perf_counter()
         result = yield
-        self._seconds[item.nodeid] = time.perf_counter() - began
+        self._seconds[name_of(item)] = time.perf_counter() - began
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.mutation.exchange import Exchange, Importing, Pair
 from tests.mutation.mutants import Mutant
+from tests.mutation.names import name_all
 from tests.mutation.passes import Passes, Watch
 from tests.mutation.targets import LEFT_OUT, ROOT, TARGETS, is_asked
 from tests.mutation.trial import Outcome, Todo, Trials, end_group, fork, run_collected, run_imported
@@ -113,6 +114,7 @@ class _Loop:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        name_all(items)
         items[:] = [item for item in items if is_asked(item.nodeid)]
 
     @pytest.hookimpl(tryfirst=True)

@@ -7,15 +7,18 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.mutation.mutants import Mutant
+from tests.mutation.names import name_all, name_of
 
 # Seconds that a test has, however fast it was: as much as a busy machine needs.
 _SHORTEST = 15
@@ -78,7 +81,7 @@ class Trials:
             while len(self._running) >= self._jobs:
                 yield self._ended()
             folder = Path(tempfile.mkdtemp(prefix="mutant-"))
-            pid = fork(lambda work=work, folder=folder: work(folder))  # type: ignore[misc]
+            pid = fork(partial(_in_order, work, folder))
             self._running[pid] = _Running(mutant, tests, folder, time.monotonic())
         while self._running:
             yield self._ended()
@@ -92,6 +95,14 @@ class Trials:
         shutil.rmtree(trial.folder, ignore_errors=True)
         how = _how(status)
         return Outcome(trial.mutant, how, "" if how == "survived" else by, trial.tests, time.monotonic() - trial.began)
+
+
+def _in_order(work: Callable[[Path], int], folder: Path) -> int:
+    try:
+        return work(folder)
+    except BaseException:  # the mutant may raise anything anywhere
+        (folder / "now").write_text(traceback.format_exc())
+        raise
 
 
 def _how(status: int) -> str:
@@ -116,8 +127,6 @@ def fork(work: Callable[[], int]) -> int:
         for stream in range(3):
             os.dup2(nowhere, stream)
         code = work()
-    except BaseException:  # the mutant may raise anything anywhere
-        code = 3
     finally:
         os._exit(code)
 
@@ -138,7 +147,7 @@ class Watchdog:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self._note.write_text(item.nodeid)
-        signal.alarm(_SHORTEST + int(_TIMES * self._seconds.get(item.nodeid, 1.0)))
+        signal.alarm(_SHORTEST + int(_TIMES * self._seconds.get(name_of(item), 1.0)))
         result = yield
         signal.alarm(0)
         return result
@@ -153,7 +162,7 @@ def run_collected(session: pytest.Session, tests: list[str], folder: Path, secon
     watchdog = Watchdog(folder, seconds)
     session.config.pluginmanager.register(watchdog)
     keep_files(session.config, folder)
-    items = {item.nodeid: item for item in session.items}
+    items = {name_of(item): item for item in session.items}
     asked = [items[test] for test in tests]
     for item, following in zip(asked, [*asked[1:], None], strict=True):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -178,7 +187,8 @@ class Chosen:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        found = {item.nodeid: item for item in items}
+        name_all(items)
+        found = {name_of(item): item for item in items}
         items[:] = [found[test] for test in self._tests]
         keep_files(config, self._folder)
 
