@@ -147,6 +147,9 @@ class Celsius:
     __hash__ = None  # type: ignore[assignment]
 
 
+class Token(SecretBytes): ...
+
+
 Temperature = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: celsius.degrees)]
 Stubborn = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: {}[SECRET])]
 T = TypeVar("T")
@@ -198,6 +201,8 @@ def user(**more: Any) -> User:
         (timedelta, timedelta(days=-3, microseconds=1)),
         (UUID, uuid4()),
         (Decimal, Decimal("1.500")),
+        (Decimal, Decimal("1" * 6144)),
+        (Decimal, Decimal("1e-6144")),
         (bytes, b"\xff\x00"),
         (int, 10**9000),
         (int, -(2**300)),
@@ -233,6 +238,7 @@ def user(**more: Any) -> User:
         (bytes | str | None, b"ab"),
         (SecretStr | str, SecretStr(SECRET)),
         (SecretBytes, SecretBytes(b"\xff")),
+        (Token, Token(b"\xff")),
         (Secret[datetime], Secret[datetime](datetime(2024, 1, 1))),
         (Point, Point(1)),
         (Line, Line((Point(1), Point(2, Decimal(3))), b"\xff")),
@@ -334,8 +340,8 @@ async def coroutine() -> None: ...
         (float, float("nan"), "a float that is not finite"),
         (list[float], [float("inf")], "a float that is not finite"),
         (Decimal, Decimal("NaN"), "a Decimal that is not finite"),
-        (Decimal, Decimal("1e9999"), "more than 6144 digits or zeros"),
-        (Decimal, Decimal("1" * 7000), "more than 6144 digits or zeros"),
+        (Decimal, Decimal("1e6145"), "more than 6144 digits or zeros"),
+        (Decimal, Decimal("1" * 6145), "more than 6144 digits or zeros"),
         (str, SECRET + "\ud800", "a str with surrogates"),
         (dict[str, int], {SECRET + "\ud800": 1}, "a str with surrogates"),
         (Any, cyclic(), "holds itself"),
