@@ -217,7 +217,7 @@ def test_the_deepest_arguments_fit() -> None:
     data = replace(ENVELOPE, arguments=format_.encode((value,), {})).to_bytes()
     assert format_.decode(Envelope.from_bytes(data).arguments) == ((value,), {})
     assert sends(Any).encode((deep(63),), {})["args"] == [deep(63)]
-    for deeper, annotation in (({1: value}, dict[int, Any]), (deep(64), Any)):
+    for deeper, annotation in (({1: value}, dict[int, Any]), (deep(64), Any), ([*range(100), deep(63)], Any)):
         with pytest.raises(TypeError, match="is nested deeper than 64 levels, or holds itself"):
             sends(annotation).encode((deeper,), {})
 

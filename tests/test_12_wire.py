@@ -28,6 +28,7 @@ from pydantic import (
     Secret,
     SecretBytes,
     SecretStr,
+    Tag,
     TypeAdapter,
     field_serializer,
 )
@@ -113,6 +114,10 @@ class User(BaseModel):
     @field_serializer("born")
     def _year(self, born: datetime | None) -> str:
         return str(born and born.year)
+
+
+class Crowd(BaseModel, extra="allow"):
+    __pydantic_extra__: dict[str, Address] = Field(init=False)
 
 
 class Names(RootModel[list[SecretStr]]): ...
@@ -214,6 +219,7 @@ def user(**more: Any) -> User:
         (Size, Size.SMALL),
         (Color | str, "red"),
         (Color | str, Color.RED),
+        (Annotated[Color, Tag("color")] | Annotated[str, Tag("text")], Color.RED),
         (Literal[Kind.CAT, "dog", 3, None], Kind.CAT),
         (Literal[Kind.CAT, "dog", 3, None], "dog"),
         (set[int], {1, 2}),
@@ -274,10 +280,11 @@ def test_what_travels_comes_back_as_it_was(annotation: Any, value: Any) -> None:
 
 def test_a_model_still_knows_what_was_not_set() -> None:
     """A partial update of what the client sent stays one, however deep it stands."""
-    users = ([user()], {"a": user()}, Names([]), Line(()))
-    [back], _ = there_and_back(sends(tuple[list[User], dict[str, User], Names, Line]), users)
+    users = ([user()], {"a": user()}, Names([]), Line(()), Crowd(b=Address(Strasse="b")))
+    [back], _ = there_and_back(sends(tuple[list[User], dict[str, User], Names, Line, Crowd]), users)
     assert back[0][0].model_dump(exclude_unset=True).keys() == {"address"}
     assert back[1]["a"].address.model_fields_set == {"street", "key", "password"}
+    assert back[4].b.model_fields_set == {"street"}
 
 
 @pytest.mark.parametrize("value", [None, True, 3, 1.5, "a", [1, [None]], {"a": {"$uuid": "b"}}], ids=str)
@@ -360,6 +367,8 @@ async def coroutine() -> None: ...
         (dict[str, Any], {"a": user()}, "User' would come back as a 'dict'"),
         (Hashable | Tree, Place("a", Point(1)), "it does not fit its annotation (model_type)"),
         ("Nowhere", 3, "is annotated with what cannot travel or be read at run time: name 'Nowhere' is not defined"),
+        ("Path.nowhere", 3, "is annotated with what cannot travel or be read at run time"),
+        ("int[str]", 3, "is annotated with what cannot travel or be read at run time"),
         ("1 +", 3, "is annotated with what cannot travel or be read at run time"),
         (Session, 3, "is annotated with what cannot travel or be read at run time"),
     ],
