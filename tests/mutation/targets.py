@@ -5,10 +5,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 TARGETS = (
-    "bg_di/collection.py",
-    "bg_di/drain.py",
-    "bg_di/runner.py",
-    "bg_di/policy.py",
+    "bg_di/collecting/collection.py",
+    "bg_di/collecting/drain.py",
+    "bg_di/running/runner.py",
+    "bg_di/declaring/policy.py",
     "bg_di/wire/annotation.py",
     "bg_di/wire/arguments.py",
     "bg_di/wire/difference.py",
@@ -18,8 +18,8 @@ TARGETS = (
     "bg_di/wire/text.py",
     "bg_di/wire/writer.py",
     "bg_di/backends/sqlite/store.py",
-    "bg_di/backends/worker.py",
-    "bg_di/backends/delivery.py",
+    "bg_di/working/worker.py",
+    "bg_di/working/delivery.py",
 )
 
 # Tests that run their application in other processes, where no mutant is; that try so much that they would take hours;
