@@ -1,7 +1,7 @@
 """Every line that bg_di logs, on the logger ``bg_di``, but that of the default `TaskErrorHandler`.
 
-None has a task's arguments. Those about one task have what they say of it as ``extra`` too: ``task_name``, ``method`` and
-``path``.
+None has a task's arguments. Those about one task have what they say of it as ``extra`` too: ``task_name``, ``method``
+and ``path``.
 """
 
 import logging

@@ -80,6 +80,10 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
     def set_options(cls, module_ref: ModuleRefBase, /, **options: Any) -> DynamicModule:
         """Set options from the factory of your own ``ModuleSetup(BackgroundTasksModule, inject=…, factory=…)``.
 
+        Args:
+            module_ref: what Ellar gives to the factory.
+            **options: as for `setup`.
+
         Raises:
             InvalidOptions: an option is unknown or has a wrong value.
         """
@@ -92,7 +96,11 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
 
     @classmethod
     def post_build(cls, module_ref: ModuleRefBase) -> None:
-        """Bind the collection at the root of the application, where every module sees it."""
+        """Bind the collection at the root of the application, where every module sees it. Called by Ellar.
+
+        Args:
+            module_ref: of this module.
+        """
         if Options not in module_ref.providers:
             cls._keep(module_ref, Options())
         options: Options = module_ref.get(Options)
@@ -129,7 +137,16 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
             root.add_provider(ProviderConfig(TaskErrorHandler, use_value=handler))
 
     def on_ready(self, app: App) -> None:
-        """Put the outermost frame and the interceptor around the application, once everything else is in place."""
+        """Put the outermost frame and the interceptor around the application, once everything else is in place.
+
+        Called by Ellar.
+
+        Args:
+            app: the application.
+
+        Raises:
+            InvalidOptions: the option ``tasks`` names what is none, or a task that its backend cannot keep.
+        """
         own = app.injector.get_module(type(self))
         assert own is not None, "Ellar calls this for modules of the application"
         options, runner, destinations = own.get(Options), own.get(Runner), own.get(Destinations)

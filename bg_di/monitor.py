@@ -61,6 +61,9 @@ class BackgroundTasksMonitor:
     def cancel(self, task_id: str) -> bool:
         """Do not run a task that waits. One that runs is not interrupted.
 
+        Args:
+            task_id: as for `state`.
+
         Returns:
             Whether it was still waiting, and will not run now.
 

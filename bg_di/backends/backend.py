@@ -40,6 +40,7 @@ class Backend(ABC):
 
     @property
     def longest(self) -> Seconds | None:
+        """Seconds (or a timedelta) after which a task that still runs is delivered again; None: it never is."""
         return None
 
     @abstractmethod
@@ -68,6 +69,9 @@ class Engine(ABC):
     @abstractmethod
     async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
         """Keep messages, in one go; when it returns, those that were accepted survive whatever is killed.
+
+        Args:
+            messages: to be kept, each for itself.
 
         Returns:
             For each message what became of it; `OutcomeUnknown` if it may have been taken all the same, any other
@@ -102,6 +106,9 @@ class Engine(ABC):
     def cancel(self, task_id: str) -> bool:
         """Do not run a task that waits. Called from any thread.
 
+        Args:
+            task_id: of that task.
+
         Returns:
             Whether it waited, and will not run now.
         """
@@ -109,11 +116,11 @@ class Engine(ABC):
 
     # Of backends with the capability "listing".
     def show(self, task_id: str) -> Entry | None:
-        """A task as it stands; None if there is none. Called from any thread."""
+        """A task as it stands; None if there is none of that `task_id`. Called from any thread."""
         raise NotImplementedError
 
     def entries(self, state: StoredState | None = None, *, limit: int) -> Sequence[Entry]:
-        """The tasks that were accepted last, in a state or in any. Called from any thread."""
+        """The tasks that were accepted last, at most `limit`, in a `state` or in any. Called from any thread."""
         raise NotImplementedError
 
     # Of backends with the capability "dead".
@@ -129,9 +136,16 @@ class Engine(ABC):
         raise NotImplementedError
 
     def prune(self, *, before: float, dead: bool = False) -> int:
-        """Forget what has succeeded or was cancelled `before`, or instead what has died; return how many.
+        """Forget what has succeeded or was cancelled, or instead what has died. Called from any thread.
 
-        Called from any thread. An engine may keep nothing of what has ended well.
+        An engine may keep nothing of what has ended well.
+
+        Args:
+            before: only what got into that state before this time.
+            dead: what has died, instead.
+
+        Returns:
+            How many.
         """
         raise NotImplementedError
 
@@ -177,7 +191,7 @@ class Consumer(ABC):
 
     @abstractmethod
     async def receive(self, slots: int) -> Sequence[Delivery]:
-        """Wait for deliveries, and take at most `slots`; none at all only after `stop`.
+        """Wait for deliveries, and take at most so many `slots`; none at all only after `stop`.
 
         If it is cancelled, what it has taken and not returned goes back at `stop`, at the latest.
 
@@ -187,19 +201,26 @@ class Consumer(ABC):
 
     @abstractmethod
     async def acknowledge(self, delivery: Delivery) -> bool:
-        """It has succeeded."""
+        """The `delivery` has succeeded."""
 
     @abstractmethod
     async def reschedule(self, delivery: Delivery, *, delay: float, attempt: int, reason: str) -> bool:
-        """Run it again after `delay` seconds; `attempt` have been made. Its deliveries are counted anew."""
+        """Run the `delivery` again after `delay` seconds. Its deliveries are counted anew.
+
+        Args:
+            delivery: that has failed.
+            delay: in seconds.
+            attempt: how many attempts have been made.
+            reason: why it failed.
+        """
 
     @abstractmethod
     async def release(self, delivery: Delivery) -> bool:
-        """It has not been run to its end, and goes back as if it had not been delivered."""
+        """The `delivery` has not been run to its end, and goes back as if it had not been delivered."""
 
     @abstractmethod
     async def bury(self, delivery: Delivery, *, attempt: int, reason: str) -> bool:
-        """Keep it with the reason, and do not run it again by itself; `attempt` have been made."""
+        """Keep the `delivery` with the `reason`, and do not run it again by itself; `attempt` have been made."""
 
     async def rest(self) -> None:  # noqa: B027  # not every engine gives what nobody has asked for
         """Take no more; what has been received can still be settled, and what has not goes back. By default nothing.

@@ -6,11 +6,13 @@ from typing import Final, Literal
 # The name of the backend that every application has.
 IN_PROCESS: Final = "in_process"
 
-# What a backend may be able to do beyond running a task at once: run it later; know a task that is handed over again;
-# accept one task for a key; take back what waits; write it in the user's own transaction; tell how each task stands.
-# Without that last one, as on a broker, which lets nobody look into its queues: put back and forget what is dead; tell
-# how much there is.
 Capability = Literal["delay", "idempotent", "unique_key", "cancel", "transaction", "listing", "dead", "counts"]
+"""What a backend may be able to do beyond running a task at once.
+
+Run it later; know a task that is handed over again; accept one task for a key; take back what waits; write it in the
+user's own transaction; tell how each task stands. Without that last one, as on a broker, which lets nobody look into
+its queues: put back and forget what is dead; tell how much there is.
+"""
 
 _MEANING: Final[Mapping[Capability, str]] = {
     "delay": "run a task later",

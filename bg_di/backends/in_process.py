@@ -19,5 +19,5 @@ class InProcessBackend(Backend):
     runs_here: ClassVar[bool] = True
 
     def open(self, application: str) -> Engine:
-        """There is nothing to open."""
+        """There is nothing to open for any `application`."""
         raise NotImplementedError("tasks of an InProcessBackend stay in the collection")

@@ -16,8 +16,9 @@ class TaskContext:
         delivery: how often an engine has given this attempt to a worker, this time included: more than 1 if workers
             have died over it. In the process it is 1.
         added_at: when `add_task` was called, in UTC.
-        method, path: of the request it belongs to; the method of a WebSocket connection is ``"WEBSOCKET"``. Where an
-            engine has delivered it, ``"BACKEND"`` and the engine's name.
+        method: of the request it belongs to; ``"WEBSOCKET"`` in a WebSocket connection, ``"COLLECT"`` outside of any,
+            ``"BACKEND"`` where an engine has delivered it.
+        path: of the request it belongs to; ``"outside"`` of any, or the engine's name.
     """
 
     task_id: str
@@ -43,9 +44,9 @@ class TaskReference:
         return self._task_id  # type: ignore[return-value]  # set now
 
     def stand_for(self, task_id: str) -> None:
-        """Stand for the task of that id from now on."""
+        """Stand for the task of that `task_id` from now on: another one has the same unique key."""
         self._task_id = task_id
 
     def has(self, task_id: str) -> bool:
-        """Whether somebody has asked for the id, and was given this one."""
+        """Whether somebody has asked for the id, and was given this `task_id`."""
         return self._task_id == task_id

@@ -35,6 +35,10 @@ class BackgroundTasks(StarletteBackgroundTasks):
 
     Ask for it by annotation, and it is the collection of the current request or WebSocket connection: what is
     added runs exactly once, after the last byte of the response. Built by hand, it works as Starlette's.
+
+    Tasks in the process run one after another, in the order in which they were added; by the option ``on_error`` a
+    failing one ends the rest, as Starlette and Ellar document it. Tasks on an engine are independent of them and of
+    each other: they are accepted before the response leaves, and run at least once.
     """
 
     # Positional-only where Starlette's is not: a task may have an argument of that name.
@@ -49,11 +53,13 @@ class BackgroundTasks(StarletteBackgroundTasks):
             func: a function, sync or async, or any other callable. A sync one runs in a thread; if it returns
                 an awaitable, that is awaited. A declared method, looked up on its class, is called on a service that
                 the container builds when the task runs. Positional-only, so a task may have an argument of that name.
-            *args, **kwargs: what it is called with, apart from what the container supplies.
+            *args: what it is called with, apart from what the container supplies.
+            **kwargs: the same, by name.
 
         Raises:
             TypeError: it is not callable, cannot be a task, or does not take these arguments; or the container
                 cannot supply what a declared task needs.
+            InvalidOptions: its backend is not configured, or cannot do what its policy wants.
             BackgroundTasksUnavailable: no request is current here, or its tasks have ended.
         """
         self._take(func, args, kwargs)
@@ -77,7 +83,11 @@ class BackgroundTasks(StarletteBackgroundTasks):
         """The same collection, to which tasks are added with another policy.
 
         Args:
-            when, timeout, retry, backend, delay: as for `background_task`; None: as it was declared.
+            when: as for `background_task`. None, here and below: as it was declared.
+            timeout: seconds for each attempt, as for `background_task`.
+            retry: as for `background_task`.
+            backend: as for `background_task`.
+            delay: seconds, as for `background_task`.
             unique_key: no other task of this name with this key is accepted by the engine, while this one waits and
                 runs, and for some time if it has succeeded: who adds another one gets the reference of the first.
             unique_for: seconds after which the key is free again, if it has; None: a day.
@@ -103,7 +113,17 @@ class BackgroundTasks(StarletteBackgroundTasks):
     def add_with(
         self, policy: Mapping[str, Any], func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> TaskReference:
-        """Add a call with a policy of its own: what `using` is made of."""
+        """Add a call with a policy of its own: what `using` is made of.
+
+        Args:
+            policy: the options that are other than declared.
+            func: as for `add_task`.
+            args: what it is called with.
+            kwargs: the same, by name.
+
+        Raises:
+            BackgroundTasksUnavailable: this collection is built by hand; or as `add_task` raises it.
+        """
         raise BackgroundTasksUnavailable(
             "a collection that is built by hand runs tasks as Starlette does, without policies: ask for "
             "BackgroundTasks by annotation"
@@ -129,7 +149,14 @@ class TasksUsing:
     def add_task(self, func: Any, /, *args: Any, **kwargs: Any) -> TaskReference:
         """Add a call, as `BackgroundTasks.add_task` does; what stands for it is returned.
 
+        Args:
+            func: as for `BackgroundTasks.add_task`.
+            *args: likewise.
+            **kwargs: likewise.
+
         Raises:
-            InvalidOptions: a policy cannot be kept: a timeout of a sync function.
+            TypeError: as `BackgroundTasks.add_task` raises it.
+            InvalidOptions: likewise; or a policy cannot be kept: a timeout of a sync function.
+            BackgroundTasksUnavailable: likewise.
         """
         return self._tasks.add_with(self._policy, func, args, kwargs)

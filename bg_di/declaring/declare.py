@@ -39,6 +39,11 @@ class Injected:
 
 
 INJECTED: Final[Any] = Injected()
+"""The default of a parameter that the container fills: ``mailer: Inject[Mailer] = INJECTED``.
+
+Type checkers see a parameter that may be left out. In a function that is not declared nobody fills it, so such a task
+is refused by `BackgroundTasks.add_task`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,11 @@ def background_task(func: Any = None, /, *, name: str | None = None, **policy: A
     Args:
         func: the function, sync or async; also a class or static method.
         name: what the task goes by; default ``module:qualname``.
-        **policy: as for `Policy`: ``when``, ``timeout``, ``retry``, ``backend``, ``delay``.
+        **policy: when it runs, and how. ``when``: ``"success"`` (default) of the route or task that added it,
+            ``"failure"``, or ``"always"``. ``timeout``: seconds, or a timedelta, for each attempt of an async task;
+            default: no limit. ``retry``: a `Retry`; default: a failing one is not run again. ``backend``: the name of
+            one in the option ``backends``; default: the option ``default_backend``. ``delay``: seconds, or a timedelta,
+            from `add_task` on, before which an engine does not run it; default: none.
 
     Raises:
         InvalidOptions: an option is unknown or has a wrong value.

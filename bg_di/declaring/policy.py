@@ -11,6 +11,7 @@ from bg_di.errors import InvalidOptions
 from bg_di.values import Seconds, duration, positive, seconds, wrong
 
 When = Literal["success", "failure", "always"]
+"""Of what added a task it runs at: of its route, or of the task."""
 
 # Of what an engine is asked to keep.
 _LONGEST_DELAY: Final = 366 * 24 * 3600.0

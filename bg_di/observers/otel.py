@@ -59,7 +59,8 @@ class OpenTelemetryObserver(TaskObserver):
     It adds no arguments of tasks. What an error says of itself is in the exception.
 
     Args:
-        tracer_provider, meter_provider: None: the global ones, also if they are set later.
+        tracer_provider: that spans go to. None: the global one, also if it is set later.
+        meter_provider: that metrics go to. None: likewise.
     """
 
     def __init__(

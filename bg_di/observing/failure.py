@@ -14,8 +14,9 @@ class TaskFailure:
 
     Attributes:
         error: what it raised; `asyncio.CancelledError` if its own code raised that.
-        name: ``module:qualname`` of its function.
-        method, path: of the request it belongs to; the method of a WebSocket connection is ``"WEBSOCKET"``.
+        name: as it was declared, else ``module:qualname`` of its function.
+        method: of the request it belongs to; as `TaskContext` has it.
+        path: likewise.
         task: the call, with `func`, `args` and `kwargs`.
     """
 
@@ -38,6 +39,9 @@ class TaskErrorHandler(ABC):
         """Do with the failure what is to be done.
 
         It is awaited before the next task of the request starts. What it raises is logged and stops nothing.
+
+        Args:
+            failure: the task, after its last attempt, and why it failed.
         """
 
 

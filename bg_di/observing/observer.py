@@ -11,6 +11,7 @@ from bg_di.calls.steps import is_failure
 from bg_di.record import State, TaskRecord
 
 Event = Literal["added", "released", "dropped", "skipped", "cancelled", "accepted", "refused"]
+"""What `TaskObserver.event` hears of a task."""
 
 
 class TaskObserver:
@@ -39,6 +40,9 @@ class TaskObserver:
 
         Args:
             record: its attempt counts from 1.
+
+        Returns:
+            As `task`.
         """
         return None
 

@@ -49,7 +49,14 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
     def add_with(
         self, policy: Mapping[str, Any], func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> TaskReference:
-        """Record a call; its policy is checked and not kept."""
+        """Record a call; its policy is checked and not kept.
+
+        Args:
+            policy: as for `BackgroundTasks.add_with`, as the others are.
+            func: likewise.
+            args: likewise.
+            kwargs: likewise.
+        """
         refuse_timeout_of_sync(func, DEFAULT.changed(policy))
         self._take(func, args, kwargs)
         return TaskReference()

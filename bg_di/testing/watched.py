@@ -27,6 +27,7 @@ from bg_di.testing.stand_ins import StandIns
 from bg_di.testing.words import FAILED, AddedTask, AddedTasks
 
 Only = Callable[..., Any] | Iterable[Callable[..., Any]] | None
+"""Of whose calls: of a function, or of several; None: of all."""
 
 # Seconds that what still runs in another thread has to end, where somebody asks how it did.
 SOON: Final = 5.0
@@ -137,7 +138,8 @@ class WatchedBackgroundTasks(AddedTasks):
 
         Args:
             func: what is run, in the only application that this test knows; see `of`.
-            *args, **kwargs: of the call.
+            *args: what it is called with, without what the container supplies.
+            **kwargs: the same, by name.
 
         Returns:
             The task, which has succeeded.
@@ -150,6 +152,9 @@ class WatchedBackgroundTasks(AddedTasks):
 
     def of(self, app: App) -> "TasksOf":
         """The same for one of several applications, whose `perform` runs a task there.
+
+        Args:
+            app: that application.
 
         Raises:
             BackgroundTasksUnavailable: it does not have the module.
@@ -317,7 +322,19 @@ class TasksOf:
         self._runner = runner
 
     async def perform(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AddedTask:
-        """As `WatchedBackgroundTasks.perform`, in this application."""
+        """As `WatchedBackgroundTasks.perform`, in this application.
+
+        Args:
+            func: what is run.
+            *args: what it is called with, without what the container supplies.
+            **kwargs: the same, by name.
+
+        Returns:
+            The task, which has succeeded.
+
+        Raises:
+            BaseException: what it raised.
+        """
         return await self._tasks._perform(self._runner, func, args, kwargs)  # noqa: SLF001  # one of two ways to say it
 
 

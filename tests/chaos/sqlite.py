@@ -78,6 +78,7 @@ class SqliteGround(Ground):
 
     windows: ClassVar = (UNCOMMITTED, UNANSWERED, UNSTARTED, UNACKNOWLEDGED, TAKEOVER)
     rest: ClassVar = LEASE * 1.5
+    engine = ("SQLite", sqlite3.sqlite_version)
 
     @asynccontextmanager
     async def laid(self) -> AsyncGenerator[None]:

@@ -63,8 +63,8 @@ class RabbitConsumer(Consumer):
         self._patience = terms.publish_timeout
         self._judge = Judge(queues, terms, names=names, version=version)
         self._lost = lost
-        self._subscription = Subscription(dial, queues, terms, self._take)
         self._in_hand = InHand()
+        self._subscription = Subscription(dial, queues, terms, self._take, self._in_hand.orphan)
         self._ready: deque[Held] = deque()
         self._more = asyncio.Event()
         self._moving: set[asyncio.Task[None]] = set()
@@ -235,7 +235,7 @@ class RabbitConsumer(Consumer):
         except asyncio.CancelledError:  # it has ended all the same, and is not to go back
             await self._tell(messages)
             raise
-        return await self._tell(messages)
+        return await self._tell(messages) or held.is_orphan
 
     async def _tell(self, messages: Sequence[AbstractIncomingMessage]) -> bool:
         """Acknowledge them; whether the broker could be told of any."""

@@ -233,6 +233,28 @@ async def test_what_is_in_hand_survives_the_queue_that_it_came_from(broker: Brok
         assert engine.counts().dead == 1
 
 
+async def test_what_is_in_hand_survives_its_queue_and_then_its_connection(
+    broker: Broker, application: str, log: Log
+) -> None:
+    """The broker has nothing that it could give back to anybody; what has come and not begun is no exception."""
+    async with behind_a_proxy(broker, application, log) as way, raw(broker.url) as channel:
+        accepted(await way.direct.accept([message() for _ in range(5)]))
+        again, back, dead, done = await received(way.consumer, 4)
+        ready = cast(RabbitConsumer, way.consumer)._ready
+        await until(lambda: ready)
+        waiting = ready[0].parcel.task_id
+        await channel.queue_delete(Queues(application).tasks.name)
+        await until(lambda: any("the queue was deleted" in line for line in log.messages))
+        way.proxy.cut()
+        await until(lambda: any(line.endswith("is back") for line in log.messages))
+        assert await way.consumer.reschedule(again, delay=0, attempt=1, reason="ValueError: no")
+        assert await way.consumer.release(back)
+        assert await way.consumer.bury(dead, attempt=1, reason="ValueError: no")
+        assert await way.consumer.acknowledge(done)
+        assert await finished(way.consumer, 3) == {again.task_id, back.task_id, waiting}
+        assert way.direct.counts().dead == 1
+
+
 async def test_a_queue_that_is_deleted_is_listened_to_on_another_connection_if_need_be(
     broker: Broker, application: str, log: Log
 ) -> None:
