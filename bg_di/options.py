@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from bg_di.backend import IN_PROCESS, Backend
-from bg_di.declare import declared
+from bg_di.backends import Backend
+from bg_di.backends.capabilities import IN_PROCESS
+from bg_di.declaring.declare import declared
 from bg_di.errors import InvalidOptions
-from bg_di.observer import TaskObserver
+from bg_di.observing.observer import TaskObserver
 
 
 def _observers(given: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bg_di.overlay import put_over
+from bg_di.calls.overlay import put_over
 
 # Before it is imported, so that what its assertions compare is shown.
 pytest.register_assert_rewrite("bg_di.testing")

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bg_di.backend import Backend, Capability, Engine
+from bg_di.backends.backend import Backend, Engine
+from bg_di.backends.capabilities import Capability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

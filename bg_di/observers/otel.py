@@ -6,12 +6,12 @@ from importlib.metadata import version
 from time import perf_counter
 from typing import Final
 
+from bg_di.calls.steps import in_words
 from bg_di.errors import BackendUnavailable
 from bg_di.monitor import BackgroundTasksMonitor
-from bg_di.observer import Event, TaskObserver
 from bg_di.observers.outcome import Outcome
+from bg_di.observing.observer import Event, TaskObserver
 from bg_di.record import TaskRecord
-from bg_di.steps import in_words
 
 try:
     from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter

@@ -11,7 +11,7 @@ import anyio
 import anyio.from_thread
 import anyio.lowlevel
 
-from bg_di.policy import Retry
+from bg_di.declaring.retry import Retry
 from bg_di.values import Seconds, seconds
 
 

@@ -11,15 +11,15 @@ import anyio.lowlevel
 import anyio.to_thread
 from ellar.app import App
 
-from bg_di.backend import Backend, Engine
-from bg_di.engines import Engines
+from bg_di.backends import Backend, Engine
+from bg_di.calls.overlay import covered
+from bg_di.calls.plan import Plan
+from bg_di.calls.task import Waiting
+from bg_di.declaring.retry import Retry
 from bg_di.errors import BackendUnavailable, BackgroundTasksUnavailable, OutcomeUnknown
+from bg_di.handing_over.engines import Engines
 from bg_di.module import BackgroundTasksModule
-from bg_di.overlay import covered
-from bg_di.plan import Plan
-from bg_di.policy import Retry
-from bg_di.runner import Runner
-from bg_di.task import Waiting
+from bg_di.running.runner import Runner
 from bg_di.testing.clock import VirtualClock
 from bg_di.testing.heard import Heard
 from bg_di.testing.held import HeldTask, add_outside

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from starlette.background import BackgroundTask
 
-from bg_di.binding import name_of
+from bg_di.calls.task import Call
+from bg_di.declaring.binding import name_of
 from bg_di.record import State
-from bg_di.task import Call
 from bg_di.testing.matching import Wanted, shown
 
 _NOT_RUN: Final = frozenset({"dropped", "skipped", "cancelled"})
