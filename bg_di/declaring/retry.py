@@ -62,11 +62,14 @@ class Retry:
         return None if self.timeout is None else seconds(self.timeout)
 
     def is_worth(self, error: BaseException) -> bool:
-        """Whether another attempt might end otherwise."""
+        """Whether after this `error` another attempt might end otherwise."""
         return self.answer(error) is not False
 
     def answer(self, error: BaseException) -> bool | float:
         """The same, or the seconds until that attempt, if `on` has said them.
+
+        Args:
+            error: as for `is_worth`.
 
         Raises:
             InvalidOptions: these are no duration.
