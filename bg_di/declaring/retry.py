@@ -61,15 +61,8 @@ class Retry:
             return default
         return None if self.timeout is None else seconds(self.timeout)
 
-    def is_worth(self, error: BaseException) -> bool:
-        """Whether after this `error` another attempt might end otherwise."""
-        return self.answer(error) is not False
-
-    def answer(self, error: BaseException) -> bool | float:
-        """The same, or the seconds until that attempt, if `on` has said them.
-
-        Args:
-            error: as for `is_worth`.
+    def _answer(self, error: BaseException) -> bool | float:
+        """Whether another attempt might end otherwise, or the seconds until that one, if `on` has said them.
 
         Raises:
             InvalidOptions: these are no duration.
@@ -80,6 +73,23 @@ class Retry:
         if isinstance(told, bool) or not isinstance(told, int | float | timedelta):
             return bool(told)
         return duration("Retry", "on", told)
+
+    def next_after(self, attempt: int, error: BaseException, *, passed: float, limit: float | None) -> float | None:
+        """Seconds from an attempt that has failed to the next one; None if there is none.
+
+        Args:
+            attempt: which one has failed, counted from 1.
+            error: what it has raised.
+            passed: seconds since these attempts are counted.
+            limit: seconds over all of them, as `timeout_or` has it.
+
+        Raises:
+            InvalidOptions: `on` has answered with seconds that are no duration.
+        """
+        answer = self._answer(error)
+        if answer is False or attempt >= (self.attempts or math.inf) or (limit is not None and passed >= limit):
+            return None
+        return self.wait_after(attempt) if answer is True else answer
 
     def wait_after(self, attempt: int) -> float:
         """Seconds from the end of an attempt, counted from 1, to the next: stamina's documented formula."""

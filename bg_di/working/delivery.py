@@ -1,7 +1,6 @@
 """One delivery: the attempt that it is, what that adds, and what becomes of the task."""
 
 import asyncio
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -142,13 +141,9 @@ class DeliveryTasks(RequestBackgroundTasks):
 def _wait_after(plan: Plan, number: int, error: BaseException) -> float | None:
     """Seconds until the next attempt; None if there is none."""
     retry = plan.policy.retry
-    answer = False if retry is None else retry.answer(error)
-    if retry is None or answer is False or number >= (retry.attempts or math.inf):
+    if retry is None:
         return None
-    limit = retry.timeout_or(None)
-    if limit is not None and time() - plan.due_at >= limit:
-        return None
-    return retry.wait_after(number) if answer is True else answer
+    return retry.next_after(number, error, passed=time() - plan.due_at, limit=retry.timeout_or(None))
 
 
 def reason_of(error: BaseException) -> str:
