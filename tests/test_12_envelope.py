@@ -128,6 +128,7 @@ WRONG: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("name", "a"),
         ("name", "a" * 1024),
         ("trace", {str(each): "a" * 1024 for each in range(16)}),
         *((name, value) for name in ("timeout", "delay") for value in (0, DAYS)),
