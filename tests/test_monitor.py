@@ -481,6 +481,35 @@ async def test_what_waits_can_be_cancelled(log: Log, caplog: pytest.LogCaptureFi
     assert {record.levelname for record in log.records} == {"INFO"}
 
 
+async def test_what_has_run_while_somebody_looked_is_not_cancelled() -> None:
+    """Although others wait."""
+    stage, then = Stage(), Stage()
+    app = adding(stage.hold, quick, then.hold, other)
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await stage.entered.wait()
+        _, (collection, call, _, _), *_ = ledger_of(app).at_work()
+        stage.go_on.set()
+        await then.entered.wait()
+        assert not collection.cancel(call)
+        then.go_on.set()
+    assert [state for _, state in told(monitor_of(app).history())] == ["succeeded"] * 4
+
+
+async def test_the_history_is_in_order_where_nothing_suspends() -> None:
+    """A plain call, one with a policy, and a plain one again."""
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(quick)
+        tasks.using(timeout=5).add_task(other)
+        tasks.add_task(quick)
+
+    app = application(handler)
+    await request(app, "/")
+    assert [name for name, _ in told(monitor_of(app).history())] == ["quick", "other", "quick"]
+
+
 @pytest.fixture
 def threads_switch_often() -> Iterator[None]:
     """Each thread gets its turn within a microsecond."""
