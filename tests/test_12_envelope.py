@@ -45,6 +45,7 @@ def test_an_envelope_is_a_record_that_shows_no_content() -> None:
         ENVELOPE.name = "other"  # type: ignore[misc]
     assert SECRET not in repr(ENVELOPE)
     assert "tenant" not in repr(ENVELOPE)
+    assert "traceparent" not in repr(ENVELOPE)
 
 
 def test_a_later_message_of_this_version_is_read() -> None:
