@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := $(PINNED) $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help test check docs package news hooks api demo demo-durable chaos bench bench-durable bench-rabbitmq behaviour evidence count rabbitmq valgrind clean
+.PHONY: help test check docs package news hooks api demo demo-durable chaos bench bench-durable bench-rabbitmq behaviour evidence mutation count rabbitmq valgrind clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -65,6 +65,9 @@ evidence: behaviour  ## docs/evidence.md and its figures, from what was measured
 chaos: .venv/test rabbitmq  ## 10,000 durable tasks on each engine while everything under them is killed, cut and stopped
 	$(BIN)/python -m tests.chaos sqlite --write
 	$(BIN)/python -m tests.chaos rabbitmq --write
+
+mutation: .venv/test  ## small changes to the code, each of which a test has to notice, written to tests/mutation/REPORT.md
+	$(BIN)/python -m tests.mutation --report tests/mutation/REPORT.md
 
 # Tests start servers of their own, with certificates that they make. The package's service would be one more that nobody
 # has asked for.

@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 import pytest
 
-from bg_di.overlay import covered, put_over
+from bg_di.calls.overlay import covered, put_over
 
 # Before it is imported, so that what its assertions compare is shown.
 pytest.register_assert_rewrite("bg_di.testing")

@@ -28,7 +28,14 @@ MODULES: Final = (
 )
 MADE_OF: Final = "what these are made of"
 # Users are given them, and make none.
-_GIVEN: Final = {"BackgroundTasksMonitor", "TasksUsing"}
+_GIVEN: Final = {"AddedTask", "BackgroundTasksMonitor", "CollectedTasks", "TasksOf", "TasksUsing", "VirtualClock"}
+# What other parts of ours ask of what users hold in hand.
+_BETWEEN_US: Final[Mapping[str, set[str]]] = {
+    "AddedTask": {"is_looked_at", "peek", "stands"},
+    "CollectedTasks": {"close"},
+    "VirtualClock": {"attempts", "passing"},
+    "WatchedBackgroundTasks": {"added", "attempts", "check", "deliver", "engine", "holds", "observer", "passing"},
+}
 _CALLED_BY_SYNTAX: Final = {"__call__", "__enter__", "__exit__", "__get__", "__init__"}
 
 Names = Mapping[str, griffe.Object]
@@ -115,7 +122,7 @@ def _said_of(each: griffe.Object) -> Iterator[object]:
             yield call.returns
             yield from (parameter.annotation for parameter in call.parameters)
     elif isinstance(each, griffe.Attribute):
-        yield each.annotation or each.value
+        yield each.annotation or (None if "instance-attribute" in each.labels else each.value)
 
 
 def _is_for_users(holder: griffe.Class, name: str) -> bool:
@@ -123,6 +130,8 @@ def _is_for_users(holder: griffe.Class, name: str) -> bool:
         # The fields say it.
         is_record = any("kw_only=True" in str(decorator.value) for decorator in holder.decorators)
         return not is_record and holder.name not in _GIVEN
+    if name in _BETWEEN_US.get(holder.name, ()):
+        return False
     return not name.startswith("_") or name in _CALLED_BY_SYNTAX
 
 

@@ -13,7 +13,7 @@ def test_the_picture_shows_the_layers_that_are_held() -> None:
     """All of them, in their order."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["name"].startswith("Data flows one way"))
-    held = [{module.removeprefix("bg_di.") for module in layer.split(" : ")} for layer in layers]
+    held = [{module.removeprefix("bg_di.") for module in re.split(r" [:|] ", layer)} for layer in layers]
     assert list(_drawn()) == held
 
 

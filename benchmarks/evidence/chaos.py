@@ -8,6 +8,9 @@ from benchmarks.report import table
 
 ENGINES = {"chaos-sqlite": "SQLite", "chaos-rabbitmq": "RabbitMQ"}
 
+_HOW = {"killed": "killed at any time", "stopped": "stopped until taken for dead", "poison": "poisoned by a task"}
+_OF_THE_BROKER = ("broker", "memory", "queue", "dead-letter")
+
 Runs = Mapping[str, RunRecord]
 
 
@@ -50,9 +53,14 @@ def _outcome(found: Mapping[str, Any]) -> dict[str, str]:
 def _trouble(found: Mapping[str, Any]) -> dict[str, str]:
     told = found["told"]
     died = {f"process died: {window}": count for window, count in sorted(told["deaths"].items())}
-    besides = {f"process {how}": count for how, count in sorted(told["killed, stopped or poisoned"].items())}
-    disturbed = dict(sorted(told.get("disturbed", {}).items()))
+    besides = {f"process {_HOW[how]}": count for how, count in sorted(told["killed, stopped or poisoned"].items())}
+    disturbed = {_whose(how): count for how, count in sorted(told.get("disturbed", {}).items())}
     return {what: _number(count) for what, count in (died | besides | disturbed).items()}
+
+
+def _whose(how: str) -> str:
+    """What is not said to be the broker's was done to the connection of a process."""
+    return how if how.startswith(_OF_THE_BROKER) else f"connection {how}"
 
 
 def _repeated(told: Mapping[str, Any]) -> list[tuple[str, int]]:

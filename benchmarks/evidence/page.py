@@ -173,7 +173,8 @@ def _in_short(evidence: Evidence) -> str:
 * Of {asked} questions about what tasks do, the answer is what one would wish {good["bg_di"]} times with bg_di; with
   others: {_listed(good)}.
 * A route without tasks takes {ratios["a route that uses no tasks"]} times the instructions that it takes in plain
-  Ellar; the first task of a request takes {ratios["added by 1 task"]} times what it takes with Ellar's built-in feature.
+  Ellar; the first task of a request takes {ratios["added by 1 task"]} times what it takes with Ellar's built-in
+  feature.
 * Beside slow sync tasks, the slowest 1 % of a sync handler's answers take {beside["bg_di"]["Ratio"]} times what they
   take beside none; in plain Ellar there is {beside["ellar"]["p99 beside slow tasks"]}.
 * Over 100,000 requests the process grows by {_grown(grown, "bg_di")}, that of plain Ellar by {_grown(grown, "ellar")}.

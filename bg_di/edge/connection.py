@@ -12,11 +12,11 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from bg_di.collection import RequestBackgroundTasks
-from bg_di.drain import NOTHING
+from bg_di.calls.task import Origin
+from bg_di.collecting.collection import RequestBackgroundTasks
+from bg_di.collecting.drain import NOTHING
 from bg_di.edge.own_background import failed_background
-from bg_di.runner import Runner
-from bg_di.task import Origin
+from bg_di.running.runner import Runner
 
 _ENDS_A_BODY = frozenset({"http.response.body", "http.response.pathsend"})
 

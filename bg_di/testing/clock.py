@@ -1,6 +1,5 @@
 """A clock that a test moves: delays, timeouts and waits between attempts take no time on it."""
 
-import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import anyio
 import anyio.from_thread
 import anyio.lowlevel
 
-from bg_di.policy import Retry
+from bg_di.declaring.retry import Retry
 from bg_di.values import Seconds, seconds
 
 
@@ -51,7 +50,11 @@ class VirtualClock:
             end()
 
     async def sleep(self, by: Seconds) -> None:
-        """Take so many seconds, or a timedelta, on this clock: what a fake awaits that stands for something slow."""
+        """Take time on this clock: what a fake awaits that stands for something slow.
+
+        Args:
+            by: seconds, or a timedelta.
+        """
         self.advance(by)
         await anyio.lowlevel.checkpoint()
 
@@ -72,9 +75,9 @@ class VirtualClock:
         while True:
             attempt = Attempt(number, retry, self.passed - began, limit)
             yield attempt
-            if not attempt.has_failed:
+            if attempt.wait is None:
                 return
-            self.advance(retry.wait_after(number))
+            self.advance(attempt.wait)
             number += 1
 
 
@@ -85,26 +88,23 @@ class Attempt:
     Attributes:
         num: from 1.
         retry: says whether there is another one.
-        since: seconds from the start of the first attempt to that of this one.
+        passed: seconds from the start of the first attempt to that of this one.
         limit: seconds over all, after which no other one starts; None without a limit.
+        wait: seconds until the next one; None if there is none.
     """
 
     num: int
     retry: Retry
-    since: float
+    passed: float
     limit: float | None
-    has_failed: bool = False
+    wait: float | None = None
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, _: Any, error: BaseException | None, __: Any) -> bool:
-        self.has_failed = error is not None and self._is_followed(error)
-        return self.has_failed
-
-    def _is_followed(self, error: BaseException) -> bool:
-        if not self.retry.is_worth(error) or self.num >= (self.retry.attempts or sys.maxsize):
-            return False
-        return self.limit is None or self.since < self.limit
+        if error is not None:
+            self.wait = self.retry.next_after(self.num, error, passed=self.passed, limit=self.limit)
+        return self.wait is not None
 
 
 def _cancel_from_anywhere(scope: anyio.CancelScope) -> Callable[[], None]:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from bg_di.backend import Accepted, Message
+from bg_di.backends import Accepted, Message
+from bg_di.calls.plan import Plan
 from bg_di.edge.connection import ConnectionTasks
 from bg_di.errors import BackendUnavailable
-from bg_di.observer import Event, TaskObserver
 from bg_di.observers.outcome import Outcome
-from bg_di.plan import Plan
+from bg_di.observing.observer import Event, TaskObserver
 from bg_di.record import State, TaskRecord
-from bg_di.runner import Runner
+from bg_di.running.runner import Runner
 from bg_di.testing.words import AddedTask
 
 _NOT_RUN: Final = frozenset({"dropped", "skipped", "cancelled", "refused"})

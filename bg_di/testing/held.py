@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from bg_di.collection import RequestBackgroundTasks
-from bg_di.plan import Plan
-from bg_di.runner import Runner
-from bg_di.steps import is_failure, pending_cancellations, run_in
-from bg_di.task import Task, Waiting, enter_origin, within
+from bg_di.calls.plan import Plan
+from bg_di.calls.steps import is_failure, pending_cancellations, run_in
+from bg_di.calls.task import Task, Waiting, enter_origin, within
+from bg_di.collecting.collection import RequestBackgroundTasks
+from bg_di.running.runner import Runner
 
 # What stands in records where a request has its method and path.
 _OUTSIDE: Final = {"type": "perform", "method": "PERFORM", "path": "outside"}

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from bg_di.backend import Accepted, Consumer, Counts, Delivery, Engine, Entry, Message, StoredState
+from bg_di.backends import Accepted, Consumer, Counts, Delivery, Engine, Entry, Message, StoredState
+from bg_di.backends.sessions import synchronous
 from bg_di.backends.sqlite.session_tasks import SessionTask, SessionTasks
 from bg_di.errors import BackendUnavailable
-from bg_di.sessions import synchronous
 from bg_di.testing.clock import VirtualClock
 from bg_di.testing.memory import Kept, Memory
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from starlette.background import BackgroundTask
 
-from bg_di.binding import name_of, signature_of
-from bg_di.declare import INJECTED, declared
+from bg_di.declaring.binding import name_of, signature_of
+from bg_di.declaring.declare import INJECTED, declared
 
 _MISSING: Final = object()
 

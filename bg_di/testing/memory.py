@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bg_di.backend import Accepted, Counts, Delivery, Entry, Message, StoredState
+from bg_di.backends import Accepted, Counts, Delivery, Entry, Message, StoredState
 
 
 @dataclass

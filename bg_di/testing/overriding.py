@@ -23,7 +23,8 @@ def override_everywhere(
     Args:
         test_module: what ``Test.create_test_module`` made.
         key: what is overridden.
-        use_class, use_value: what it is overridden with, one of them; a value may be falsy.
+        use_class: what it is overridden with, built by the container.
+        use_value: what it is overridden with, if no class is given; it may be falsy.
 
     Raises:
         LookupError: no module provides it.

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bg_di.attempts import refuse_arguments, unfolded
-from bg_di.background_tasks import BackgroundTasks, refuse_service
-from bg_di.context import TaskReference
-from bg_di.declare import declared, refuse_placeholder, refuse_timeout_of_sync
-from bg_di.dependencies import missing, needs_of
+from bg_di.calls.context import TaskReference
+from bg_di.collecting.background_tasks import BackgroundTasks, refuse_service
+from bg_di.declaring.declare import declared, refuse_placeholder, refuse_timeout_of_sync
+from bg_di.declaring.dependencies import missing, needs_of
+from bg_di.declaring.policy import DEFAULT
 from bg_di.edge.container import key_of
-from bg_di.policy import DEFAULT
+from bg_di.running.attempts import refuse_arguments, unfolded
 from bg_di.testing.matching import whole
 from bg_di.testing.words import AddedTask, AddedTasks
 
@@ -49,7 +49,14 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
     def add_with(
         self, policy: Mapping[str, Any], func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> TaskReference:
-        """Record a call; its policy is checked and not kept."""
+        """Record a call; its policy is checked and not kept.
+
+        Args:
+            policy: as for `BackgroundTasks.add_with`, as the others are.
+            func: likewise.
+            args: likewise.
+            kwargs: likewise.
+        """
         refuse_timeout_of_sync(func, DEFAULT.changed(policy))
         self._take(func, args, kwargs)
         return TaskReference()

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator
 from contextvars import Context
 from threading import Lock
 
-from bg_di.backend import Delivery, Message
-from bg_di.backends.delivery import Again, Dead, Verdict
-from bg_di.backends.worker import Worker
-from bg_di.engines import Engines
+from bg_di.backends import Delivery, Message
+from bg_di.calls.overlay import covered
 from bg_di.errors import BackendUnavailable
-from bg_di.overlay import covered
-from bg_di.runner import Runner
+from bg_di.handing_over.engines import Engines
+from bg_di.running.runner import Runner
 from bg_di.testing.clock import VirtualClock
 from bg_di.testing.heard import Heard
 from bg_di.testing.holding import HoldingEngine
 from bg_di.testing.memory import Kept
+from bg_di.working.delivery import Again, Dead, Verdict
+from bg_di.working.worker import Worker
 
 
 class StandIns:

@@ -11,15 +11,15 @@ import anyio.lowlevel
 import anyio.to_thread
 from ellar.app import App
 
-from bg_di.backend import Backend, Engine
-from bg_di.engines import Engines
+from bg_di.backends import Backend, Engine
+from bg_di.calls.overlay import covered
+from bg_di.calls.plan import Plan
+from bg_di.calls.task import Waiting
+from bg_di.declaring.retry import Retry
 from bg_di.errors import BackendUnavailable, BackgroundTasksUnavailable, OutcomeUnknown
+from bg_di.handing_over.engines import Engines
 from bg_di.module import BackgroundTasksModule
-from bg_di.overlay import covered
-from bg_di.plan import Plan
-from bg_di.policy import Retry
-from bg_di.runner import Runner
-from bg_di.task import Waiting
+from bg_di.running.runner import Runner
 from bg_di.testing.clock import VirtualClock
 from bg_di.testing.heard import Heard
 from bg_di.testing.held import HeldTask, add_outside
@@ -27,6 +27,7 @@ from bg_di.testing.stand_ins import StandIns
 from bg_di.testing.words import FAILED, AddedTask, AddedTasks
 
 Only = Callable[..., Any] | Iterable[Callable[..., Any]] | None
+"""Of whose calls: of a function, or of several; None: of all."""
 
 # Seconds that what still runs in another thread has to end, where somebody asks how it did.
 SOON: Final = 5.0
@@ -40,7 +41,7 @@ class WatchedBackgroundTasks(AddedTasks):
     from the very message that a worker would have got, when the response has been sent.
 
     Args:
-        before: what `bg_di.overlay.covered` gave before the test has built anything; None: what it gives now.
+        before: what `bg_di.calls.overlay.covered` gave before the test has built anything; None: what it gives now.
 
     Attributes:
         clock: on which delays, timeouts and the waits between attempts pass.
@@ -142,7 +143,8 @@ class WatchedBackgroundTasks(AddedTasks):
 
         Args:
             func: what is run, in the only application that this test knows; see `of`.
-            *args, **kwargs: of the call.
+            *args: what it is called with, without what the container supplies.
+            **kwargs: the same, by name.
 
         Returns:
             The task, which has succeeded.
@@ -155,6 +157,9 @@ class WatchedBackgroundTasks(AddedTasks):
 
     def of(self, app: App) -> "TasksOf":
         """The same for one of several applications, whose `perform` runs a task there.
+
+        Args:
+            app: that application.
 
         Raises:
             BackgroundTasksUnavailable: it does not have the module.
@@ -322,7 +327,19 @@ class TasksOf:
         self._runner = runner
 
     async def perform(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AddedTask:
-        """As `WatchedBackgroundTasks.perform`, in this application."""
+        """As `WatchedBackgroundTasks.perform`, in this application.
+
+        Args:
+            func: what is run.
+            *args: what it is called with, without what the container supplies.
+            **kwargs: the same, by name.
+
+        Returns:
+            The task, which has succeeded.
+
+        Raises:
+            BaseException: what it raised.
+        """
         return await self._tasks._perform(self._runner, func, args, kwargs)  # noqa: SLF001  # one of two ways to say it
 
 

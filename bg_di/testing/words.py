@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from starlette.background import BackgroundTask
 
-from bg_di.binding import name_of
+from bg_di.calls.task import Call
+from bg_di.declaring.binding import name_of
 from bg_di.record import State
-from bg_di.task import Call
 from bg_di.testing.matching import Wanted, shown
 
 _NOT_RUN: Final = frozenset({"dropped", "skipped", "cancelled"})
@@ -18,10 +18,13 @@ class AddedTask(Call):
     """A task that was added in a test.
 
     Attributes:
-        func, args, kwargs: the call, as it was added; without what the container supplies.
+        func: what was added.
+        args: what it was called with, without what the container supplies.
+        kwargs: the same, by name.
         task_id: the same in every record of it; empty in a fake, which has none.
         name: as it was declared, else ``module:qualname`` of the function.
-        method, path: of the request that it was added in.
+        method: of the request that it was added in.
+        path: of the request that it was added in.
         backend: the name of the engine that it was handed over to; None if it runs in the process.
         attempt: which attempt runs or ran last; 0 before the first.
         is_held: whether it is kept back, until the test says that it runs.
@@ -97,7 +100,8 @@ class AddedTasks:
 
         Args:
             func: the function that was added; bound methods are equal if instance and function are.
-            *args, **kwargs: arguments that the calls must have.
+            *args: arguments that the calls must have.
+            **kwargs: the same, by name.
 
         Raises:
             TypeError: no call of the function could have these arguments.
@@ -105,7 +109,12 @@ class AddedTasks:
         return self._matching(Wanted(func, args, kwargs))
 
     def one(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AddedTask:
-        """The only call of `func` that was added; arguments as for `all`.
+        """The only call of `func` that was added.
+
+        Args:
+            func: as for `all`.
+            *args: likewise.
+            **kwargs: likewise.
 
         Raises:
             AssertionError: there is none, or there are several.
@@ -119,7 +128,12 @@ class AddedTasks:
         return found[0]
 
     def assert_not_added(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
-        """Fail if a call of `func` was added; arguments as for `all`.
+        """Fail if a call of `func` was added.
+
+        Args:
+            func: as for `all`.
+            *args: likewise.
+            **kwargs: likewise.
 
         Raises:
             AssertionError: one was.

@@ -6,7 +6,18 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from bg_di.backend import Accepted, Backend, Capability, Consumer, Counts, Delivery, Engine, Entry, Message, StoredState
+from bg_di.backends import (
+    Accepted,
+    Backend,
+    Capability,
+    Consumer,
+    Counts,
+    Delivery,
+    Engine,
+    Entry,
+    Message,
+    StoredState,
+)
 from bg_di.errors import BackendUnavailable
 from bg_di.testing.memory import Kept
 from bg_di.testing.memory import Memory as Store

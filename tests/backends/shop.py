@@ -9,7 +9,7 @@ from uuid import uuid4
 from ellar.app import App
 
 from bg_di import BackgroundTasks, BackgroundTasksModule, collect_background_tasks
-from bg_di.backend import Message
+from bg_di.backends import Message
 from bg_di.testing.memory import Kept
 from bg_di.wire import Envelope
 from tests.backends.memory import Memory, MemoryBackend

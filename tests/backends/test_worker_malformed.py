@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from bg_di import background_task
-from bg_di.backend import Message
+from bg_di.backends import Message
 from bg_di.testing.memory import Kept
 from bg_di.wire import CallFormat, Envelope
 from bg_di.wire.reader import _READERS

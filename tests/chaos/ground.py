@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bg_di.backend import Backend
+from bg_di.backends import Backend
 from tests.chaos.record import History, Record, Run
 from tests.chaos.scene import Role, Scene
 from tests.chaos.windows import Death, Window

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 from ellar.app import App
 
-from bg_di.backend import Capability, Counts
+from bg_di.backends import Capability, Counts
 from bg_di.backends.sqlite import SqliteBackend
 from bg_di.commands.main import main
 from bg_di.testing.memory import Kept

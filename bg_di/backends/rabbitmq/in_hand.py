@@ -6,7 +6,7 @@ the task still runs, or when its acknowledgement has got lost.
 
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final
 from uuid import uuid4
@@ -14,7 +14,7 @@ from uuid import uuid4
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelInvalidStateError
 
-from bg_di.backend import Delivery
+from bg_di.backends.messages import Delivery
 from bg_di.backends.rabbitmq.parcel import Parcel
 
 # How many it remembers. Only what was unacknowledged when a connection broke comes twice.
@@ -32,7 +32,6 @@ class Held:
         others: other copies of the task that have come meanwhile. What takes its place may be quicker than the broker's
             confirmation, and so may what comes after that: they are settled with it only if it succeeds.
         orphaned: of the messages of which subscriptions there is nothing on a broker any more.
-        successor: the copy that takes its place, the same however often it is tried.
     """
 
     parcel: Parcel
@@ -40,7 +39,12 @@ class Held:
     messages: list[tuple[str, AbstractIncomingMessage]]
     orphaned: Collection[str]
     others: list[tuple[str, AbstractIncomingMessage]] = field(default_factory=list)
-    successor: str = field(default_factory=lambda: uuid4().hex)
+    _next_copy: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def successor(self) -> Parcel:
+        """What takes its place: another copy, and the same one however often it is tried."""
+        return replace(self.parcel, copy=self._next_copy)
 
     @property
     def is_alive(self) -> bool:

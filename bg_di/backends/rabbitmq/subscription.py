@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import cast
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aiormq import spec
@@ -13,13 +13,8 @@ from bg_di.backends.rabbitmq.connection import Connection
 from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queues
-from bg_di.backends.rabbitmq.terms import Terms
+from bg_di.backends.rabbitmq.terms import ENDING, PAUSE, Terms
 from bg_di.errors import BackendUnavailable
-
-# Seconds between two tries to be connected again.
-_PAUSE: Final = 0.5
-# Seconds for the broker to confirm that it sends no more.
-_CANCELLING: Final = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +80,7 @@ class Subscription:
         self._keeping.cancel()
         await asyncio.wait([self._keeping])
         try:
-            async with asyncio.timeout(_CANCELLING):
+            async with asyncio.timeout(ENDING):
                 await cast(AbstractQueue, self._line.queue).cancel(self._line.tag)
         except FAILURES as error:  # then nothing comes anyway
             unless_cancelled(error)
@@ -104,7 +99,7 @@ class Subscription:
     async def _insist(self) -> None:
         said = ""
         while True:
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(PAUSE)
             try:
                 self._line = await self._again()
             except Exception as error:  # noqa: BLE001  # whatever the client raises, a worker is not to stay away

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 from weakref import ref
 
-from bg_di.backend import Accepted, Message
+from bg_di.backends.messages import Accepted, Message
 from bg_di.backends.sqlite.store import Store
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import aio_pika
 import pytest
 
-from bg_di.backend import Consumer, Engine
+from bg_di.backends import Consumer, Engine
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.rabbitmq.consumer import RabbitConsumer
 from bg_di.backends.rabbitmq.parcel import Parcel
@@ -527,21 +527,6 @@ async def test_what_is_on_its_way_when_a_worker_stops_gets_there(broker: Broker,
         async with working(way.direct, [unknown.name]) as other:
             assert await finished(other, 1) == {unknown.task_id}
         await channel.queue_delete(delay.name)
-
-
-async def test_the_last_ones_that_have_ended_are_remembered(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only so many."""
-    monkeypatch.setattr("bg_di.backends.rabbitmq.in_hand._REMEMBERED", 2)
-    engine: Any = RabbitBackend(broker.url).open("shop")
-    consumer = RabbitConsumer(
-        engine._dial, engine._queues, engine._terms, engine._publisher, names=[NAME], version=1, lost=Lost()
-    )
-    parcels = [Parcel.of(message()) for _ in range(3)]
-    for parcel in parcels:
-        held = consumer._in_hand.take(parcel, None)  # type: ignore[arg-type]
-        assert held is not None
-        consumer._in_hand.end(held)
-    assert [consumer._in_hand.has_ended(parcel) for parcel in parcels] == [False, True, True]
 
 
 async def test_what_has_ended_is_acknowledged_by_who_is_cut_off_while_it_rests(
