@@ -1,4 +1,16 @@
-"""A reader, who types what stands on a page, in a folder of their own."""
+"""A reader, who types what stands on a page, in a folder of their own.
+
+* ``python``: typed one block after another, as one module. What is printed is a ``text`` block behind it; any other
+  ``text`` block is a drawing.
+* ``python title="shop/app.py"``, or any other language with a title: a file, which later blocks and commands find.
+* ``console``: what begins with ``$`` is run by bash and has to succeed; what follows is all that it prints.
+* ``console title="Terminal 1"``: its last command is a server, which runs until its terminal is used again, or the page
+  ends. ``8000`` (to ``8009``) stands for a free port. Without a command it is what the terminal shows next, which is
+  waited for; ``^C`` stops the server.
+* ``toml``, ``ini``, ``yaml``, ``json``: parsed, and so are the commands of ours in it.
+
+In what is shown, ``...`` is anything. A block of any other kind fails.
+"""
 
 import importlib
 import os
@@ -19,8 +31,12 @@ from tests.output import assert_shown
 from tests.pages import ROOT, Block, all_blocks, ports
 from tests.terminal import Terminal
 
-_DRAWN = re.compile("[─│┌┐└┘├┤┬┴┼▼▲►◄→]")
+_DRAWN = re.compile("[─│┌┐└┘├┤┬┴┼▼▲►◄→]| > ")
 _SERVERS = re.compile(r"\b(uvicorn|hypercorn|granian|runserver)\b")
+# As where somebody looks on.
+_TERMINAL = {"COLUMNS": "100", "PYTHONUNBUFFERED": "1"}
+# What a terminal shows if a server is stopped by hand.
+CTRL_C = "^C\n"
 _INSTALLING = re.compile(r"(python3? -m )?pip install .*|make\b.*|python3? -m venv .*|(source|\.) \S*/activate")
 
 
@@ -112,13 +128,21 @@ class Reader:
     def _forget_modules(self) -> None:
         """What was imported from their folder would be in the way of what stands there now."""
         for name, module in [*sys.modules.items()]:
-            file = str(getattr(module, "__file__", None) or "")
-            if file.startswith(f"{self.home}{os.sep}") and module is not self._typed:
+            if module is not self._typed and self._has(module):
                 del sys.modules[name]
         importlib.invalidate_caches()
 
+    def _has(self, module: ModuleType) -> bool:
+        """Whether a module is theirs; a folder without an ``__init__.py`` is one that has no file."""
+        file = getattr(module, "__file__", None)
+        places = [file] if file else getattr(module, "__path__", ())
+        return any(str(place).startswith(f"{self.home}{os.sep}") for place in places)
+
     def _console(self, block: Block) -> None:
         terminal = self._terminals.get(block.title) or self._open(block.title)
+        if block.title.startswith("Terminal") and not block.text.startswith("$ "):
+            terminal.stop() if block.text == CTRL_C else terminal.show(block, block.text)
+            return
         *first, (last, shown) = commands(block)
         for command, output in first:
             self._type(terminal, block, command, output)
@@ -186,4 +210,4 @@ def _on_a_path(environment: Mapping[str, str], free: Mapping[str, str]) -> dict[
     """The programs that are installed here are found first, as in a virtual environment that is active."""
     path = [str(Path(sys.executable).parent), environment.get("PATH", os.environ["PATH"])]
     found = {**os.environ, **environment, "PATH": os.pathsep.join(path), "PYTHONPATH": str(ROOT)}
-    return found | {"PYTHONDONTWRITEBYTECODE": "1", "UVICORN_PORT": free["8000"], "COLUMNS": "100"}
+    return found | {"PYTHONDONTWRITEBYTECODE": "1", **_TERMINAL, "UVICORN_PORT": free["8000"]}

@@ -69,6 +69,16 @@ class Terminal:
         self._server = _Server(where, process, output, shown)
         self._server.wait_until(lambda: _accepts(int(port)) if port else self._server_shows(shown))
 
+    def show(self, where: object, shown: str) -> None:
+        """Wait until the server that runs here has printed this, too, behind what was shown of it before.
+
+        Args:
+            where: on which page.
+            shown: line by line.
+        """
+        assert self._server is not None, f"{where} shows what nobody prints"
+        self._server.goes_on(where, shown)
+
     def stop(self) -> None:
         """Press Ctrl-C, if something runs; what was shown of it is what it has printed."""
         if self._server:
@@ -105,6 +115,10 @@ class _Server:
     @property
     def printed(self) -> str:
         return self._output.read_text()
+
+    def goes_on(self, where: object, shown: str) -> None:
+        self._where, self._shown = where, f"{self._shown.strip()}\n...\n{shown}".lstrip()
+        self.wait_until(lambda: is_shown(self._shown, self.printed, to_the_end=False))
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _PATIENCE
