@@ -1,16 +1,14 @@
 """What was measured, in tables."""
 
 import math
-import os
-import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.counting import Counts, averaged, valgrind_version
 from benchmarks.growth import STEP, TASKS_A_REQUEST, Endurance
 from benchmarks.limits import SHOWN, SLOWER_BESIDE_SLOW_TASKS, Limit, Ratio, cost_in, judged
+from benchmarks.machine import measured_on
 from benchmarks.subjects import Subject, added, alone
 from benchmarks.threads import SLOW_TASKS, STARVED, THREADS, Latency, p99
 from benchmarks.timing import Times, ratio, seconds
@@ -87,29 +85,8 @@ def document(results: Results) -> str:
 
 def _machine() -> str:
     packages = ["ellar", "starlette", "injector", "anyio", "fastapi", "bg_di"]
-    rows = [
-        ["CPU", f"{cpu_model()}, {os.cpu_count()} cores"],
-        ["System", f"{platform.system()} {platform.machine()}"],
-        ["Python", f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}"],
-        *([package, installed_version(package)] for package in packages),
-        ["Counter", valgrind_version()],
-    ]
-    return table(["What", "Which"], rows)
-
-
-def cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def installed_version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+    where = measured_on(packages=packages) | {"Counter": valgrind_version()}
+    return table(["What", "Which"], map(list, where.items()))
 
 
 def _about_counting(counts: Sequence[Counts]) -> str:

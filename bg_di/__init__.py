@@ -1,16 +1,16 @@
 """Background tasks as a first-class thing of Ellar's container."""
 
-from bg_di.background_tasks import BackgroundTasks
-from bg_di.context import TaskContext, TaskReference
-from bg_di.current import current_background_tasks
-from bg_di.declare import INJECTED, background_task
+from bg_di.calls.context import TaskContext, TaskReference
+from bg_di.collecting.background_tasks import BackgroundTasks
+from bg_di.collecting.current import current_background_tasks
+from bg_di.declaring.declare import INJECTED, background_task
+from bg_di.declaring.retry import Retry
 from bg_di.errors import BackgroundTaskError, BackgroundTasksNotAccepted, BackgroundTasksUnavailable
-from bg_di.failure import TaskErrorHandler, TaskFailure
 from bg_di.module import BackgroundTasksModule
 from bg_di.monitor import BackgroundTasksMonitor
-from bg_di.observer import TaskObserver
+from bg_di.observing.failure import TaskErrorHandler, TaskFailure
+from bg_di.observing.observer import TaskObserver
 from bg_di.outside import collect_background_tasks
-from bg_di.policy import Retry
 from bg_di.record import TaskRecord
 
 __all__ = [

@@ -96,7 +96,7 @@ class MessageMalformed(BackgroundTaskError):
     """What came from an engine cannot be understood, by any version.
 
     Attributes:
-        reason: what is wrong, without what it is wrong about.
+        reason: what is wrong, without what it is wrong about, which may be secret.
     """
 
     def __init__(self, reason: str) -> None:

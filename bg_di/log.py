@@ -1,16 +1,14 @@
-"""Every line that bg_di logs, on the logger ``bg_di``. None has a task's arguments, unless ``log_arguments`` says so.
+"""Every line that bg_di logs, on the logger ``bg_di``, but that of the default `TaskErrorHandler`.
 
-Those about one task have what they say of it as ``extra`` too: ``task_name``, ``method`` and ``path``.
+None has a task's arguments. Those about one task have what they say of it as ``extra`` too: ``task_name``, ``method``
+and ``path``.
 """
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from starlette.background import BackgroundTask
-
-from bg_di.failure import TaskErrorHandler, TaskFailure
 from bg_di.record import NotRun
-from bg_di.task import Task
 
 logger = logging.getLogger("bg_di")
 
@@ -20,71 +18,65 @@ def fields(name: str, method: str, path: str) -> dict[str, str]:
     return {"task_name": name, "method": method, "path": path}
 
 
-class LoggingTaskErrorHandler(TaskErrorHandler):
-    """The default: one line at ERROR for each failing task, with traceback, name, method and path.
+class Place(Protocol):
+    """Where a task belongs."""
 
-    Args:
-        log_arguments: whether it has the task's arguments, too.
-    """
+    @property
+    def method(self) -> str: ...
 
-    def __init__(self, *, log_arguments: bool = False) -> None:
-        self._log_arguments = log_arguments
-
-    async def handle(self, failure: TaskFailure) -> None:
-        logger.error(
-            "background task %s of %s %s failed%s",
-            failure.name,
-            failure.method,
-            failure.path,
-            f"; it was called with {_arguments(failure.task)}" if self._log_arguments else "",
-            exc_info=failure.error,
-            extra=fields(failure.name, failure.method, failure.path),
-        )
+    @property
+    def path(self) -> str: ...
 
 
-def _arguments(task: BackgroundTask) -> str:
-    return f"({', '.join([*map(repr, task.args), *(f'{key}={value!r}' for key, value in task.kwargs.items())])})"
+class Named(Protocol):
+    """What is known here of a task."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def collection(self) -> Place: ...
 
 
-def error_handler_failed(failure: TaskFailure) -> None:
+def error_handler_failed(name: str, method: str, path: str, error: BaseException) -> None:
     logger.exception(
         "the TaskErrorHandler failed on background task %s of %s %s, which had failed with %r",
-        failure.name,
-        failure.method,
-        failure.path,
-        failure.error,
-        extra=fields(failure.name, failure.method, failure.path),
+        name,
+        method,
+        path,
+        error,
+        extra=fields(name, method, path),
     )
 
 
-def not_run(task: Task, state: NotRun, reason: str) -> None:
+def not_run(task: Named, state: NotRun, reason: str) -> None:
     if state == "cancelled":
         _about(logging.ERROR, task, "never started: %s", reason)
     else:
         _about(logging.WARNING, task, f"was {state}: %s", reason)
 
 
-def cancelled(task: Task) -> None:
+def cancelled(task: Named) -> None:
     _about(logging.INFO, task, "was cancelled before it started, by BackgroundTasksMonitor.cancel()")
 
 
-def stood_for(task: Task, task_id: str) -> None:
+def stood_for(task: Named, task_id: str) -> None:
     _about(logging.INFO, task, "was not accepted anew: %s has the same unique key and stands for it", task_id)
 
 
-def undecided(task: Task, task_id: str, reason: str) -> None:
+def undecided(task: Named, task_id: str, reason: str) -> None:
     _about(logging.ERROR, task, "(%s): %s", task_id, reason)
 
 
-def cut_off(task: Task, reason: str) -> None:
+def cut_off(task: Named, reason: str) -> None:
     _about(logging.ERROR, task, "was cut off while it ran: %s", reason)
 
 
-def awaited(task: Task) -> None:
+def awaited(task: Named) -> None:
     _about(logging.WARNING, task, "is not done while the server shuts down: it is waited for, unless the server kills")
 
 
-def again(task: Task, task_id: str, attempt: int, wait: float, reason: str) -> None:
+def again(task: Named, task_id: str, attempt: int, wait: float, reason: str) -> None:
     what = "(%s) failed at attempt %s and runs again in %.1f seconds: %s"
     _about(logging.WARNING, task, what, task_id, attempt, wait, reason)
 
@@ -93,7 +85,7 @@ def dead(backend: str, task_id: str, name: str, reason: str) -> None:
     _on_engine(logging.ERROR, backend, name, task_id, "is dead, kept with the reason: %s", reason)
 
 
-def buried(task: Task, task_id: str) -> None:
+def buried(task: Named, task_id: str) -> None:
     _about(logging.WARNING, task, "(%s) is dead, kept with its error until it is put back or pruned", task_id)
 
 
@@ -251,7 +243,7 @@ def module_middleware(modules: list[str]) -> None:
     )
 
 
-def _about(level: int, task: Task, what: str, *args: object) -> None:
+def _about(level: int, task: Named, what: str, *args: object) -> None:
     name, method, path = task.name, task.collection.method, task.collection.path
     logger.log(
         level, f"background task %s of %s %s {what}", name, method, path, *args, extra=fields(name, method, path)

@@ -12,11 +12,9 @@ from ellar.di import ProviderConfig
 from ellar.reflect import reflect
 
 from bg_di import log
-from bg_di.attempts import Attempts
-from bg_di.backend import IN_PROCESS
+from bg_di.backends.capabilities import IN_PROCESS
 from bg_di.backends.in_process import InProcessBackend
 from bg_di.commands.ellar import EllarCommands
-from bg_di.destinations import Destinations
 from bg_di.edge.container import EllarContainer, bind_attempt_keys
 from bg_di.edge.injector import built, injector_here
 from bg_di.edge.interceptor import wrap_interceptors_consumer
@@ -25,16 +23,18 @@ from bg_di.edge.migrations import leave_tables_alone
 from bg_di.edge.overrides import find_overrides, restore_falsy_value
 from bg_di.edge.routes import own_routes
 from bg_di.edge.scope import bind_collection
-from bg_di.engines import Engines
-from bg_di.failure import TaskErrorHandler
-from bg_di.ledger import Ledger
-from bg_di.listed import list_tasks
-from bg_di.log import LoggingTaskErrorHandler
+from bg_di.handing_over.destinations import Destinations
+from bg_di.handing_over.engines import Engines
+from bg_di.handing_over.listed import list_tasks
 from bg_di.monitor import BackgroundTasksMonitor
-from bg_di.observer import Observers
+from bg_di.observing.failure import LoggingTaskErrorHandler, TaskErrorHandler
+from bg_di.observing.ledger import Ledger
+from bg_di.observing.observer import Observers
 from bg_di.options import Options
-from bg_di.runner import Runner
-from bg_di.threads import Threads
+from bg_di.running.attempts import Attempts
+from bg_di.running.planner import Planner
+from bg_di.running.runner import Runner
+from bg_di.running.threads import Threads
 
 
 @Module()
@@ -81,6 +81,10 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
     def set_options(cls, module_ref: ModuleRefBase, /, **options: Any) -> DynamicModule:
         """Set options from the factory of your own ``ModuleSetup(BackgroundTasksModule, inject=…, factory=…)``.
 
+        Args:
+            module_ref: what Ellar gives to the factory.
+            **options: as for `setup`.
+
         Raises:
             InvalidOptions: an option is unknown or has a wrong value.
         """
@@ -93,7 +97,11 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
 
     @classmethod
     def post_build(cls, module_ref: ModuleRefBase) -> None:
-        """Bind the collection at the root of the application, where every module sees it."""
+        """Bind the collection at the root of the application, where every module sees it. Called by Ellar.
+
+        Args:
+            module_ref: of this module.
+        """
         if Options not in module_ref.providers:
             cls._keep(module_ref, Options())
         options: Options = module_ref.get(Options)
@@ -110,7 +118,8 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         container = EllarContainer(root.container.injector)
         runner = Runner(
             threads=threads,
-            attempts=Attempts(threads, container, observers, destinations),
+            planner=Planner(container, observers, destinations),
+            attempts=Attempts(threads, container, observers),
             engines=Engines(destinations.engines, application, container.sessions_here),
             ledger=Ledger(options.history),
             observers=observers,
@@ -130,11 +139,20 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
             root.add_provider(ProviderConfig(TaskErrorHandler, use_value=handler))
 
     def on_ready(self, app: App) -> None:
-        """Put the outermost frame and the interceptor around the application, once everything else is in place."""
+        """Put the outermost frame and the interceptor around the application, once everything else is in place.
+
+        Called by Ellar.
+
+        Args:
+            app: the application.
+
+        Raises:
+            InvalidOptions: the option ``tasks`` names what is none, or a task that its backend cannot keep.
+        """
         own = app.injector.get_module(type(self))
         assert own is not None, "Ellar calls this for modules of the application"
         options, runner, destinations = own.get(Options), own.get(Runner), own.get(Destinations)
-        destinations.list(list_tasks(options.tasks, runner.attempts.needs_of))
+        destinations.list(list_tasks(options.tasks, runner.planner.needs_of))
         run_inside = options.run_after == "response"
         runner.observers.watch(built(app.injector, observer) for observer in options.observers)
         modules = [cast(ModuleRefBase, data.value) for data in app.injector.tree_manager.modules.values()]

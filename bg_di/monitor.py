@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from bg_di import log
-from bg_di.backend import Capability, Counts, incapable
-from bg_di.engines import Engines
+from bg_di.backends import Capability, Counts
+from bg_di.backends.capabilities import incapable
 from bg_di.errors import BackendIncapable
-from bg_di.ledger import Ledger
+from bg_di.handing_over.engines import Engines
+from bg_di.observing.ledger import Ledger
 from bg_di.record import State, TaskRecord
 
 
@@ -59,6 +60,9 @@ class BackgroundTasksMonitor:
 
     def cancel(self, task_id: str) -> bool:
         """Do not run a task that waits. One that runs is not interrupted.
+
+        Args:
+            task_id: as for `state`.
 
         Returns:
             Whether it was still waiting, and will not run now.

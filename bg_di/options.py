@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from bg_di.backend import IN_PROCESS, Backend
-from bg_di.declare import declared
+from bg_di.backends import Backend
+from bg_di.backends.capabilities import IN_PROCESS
+from bg_di.declaring.declare import declared
 from bg_di.errors import InvalidOptions
-from bg_di.observer import TaskObserver
+from bg_di.observing.observer import TaskObserver
 
 
 def _observers(given: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -48,22 +49,27 @@ class Options(BaseModel):
     """The options of one application.
 
     Attributes:
-        run_after: ``"response"``, inside the response as Starlette does, or ``"request"``, after the whole
-            middleware stack.
-        on_error: whether a failing task ends the rest of its request (``"stop"``) or not (``"continue"``).
-        max_threads: threads for sync tasks, apart from those of sync handlers; at least 1.
+        run_after: where tasks run: ``"response"``, inside the response as Starlette does, or ``"request"``, after the
+            whole middleware stack. Default: ``"response"``.
+        on_error: whether a failing task ends the rest of its request (``"stop"``, as Starlette and Ellar document it)
+            or not (``"continue"``). Default: ``"stop"``.
+        max_threads: threads for sync tasks, apart from those of sync handlers; at least 1. Default: ``40``.
         observers: what hears of the tasks: `TaskObserver` classes, which the container builds, or instances.
-        history: how many ended tasks `BackgroundTasksMonitor` remembers; 0 for none.
-        name: of the application on its engines, which keep its tasks apart from those of others; needed with any.
+            Default: none.
+        history: how many ended tasks `BackgroundTasksMonitor` remembers; 0 for none. Default: ``1000``.
+        name: of the application on its engines, which keep its tasks apart from those of others; 1 to 200 characters,
+            needed with any engine. Default: none.
         tasks: what workers of this application may run: declared tasks, or modules that define them, also by name.
-        backends: where tasks may run besides in the process, by names of your own.
-        default_backend: the name of the one that a task goes to if nothing else was said.
+            Default: none.
+        backends: where tasks may run besides in the process, by names of your own. Default: none.
+        default_backend: the name of the one that a task goes to if nothing else was said. Default: ``"in_process"``.
         carry: context variables that travel to an engine with each task, by their names; their values have to be of
-            JSON's own types.
-        accept_timeout: seconds that a response waits for an engine to accept its tasks.
-        retry_after: seconds after which a client may come again, if it has not: the ``Retry-After`` of the 503.
-        grace_period: seconds that a worker's running tasks have to end when it is shut down.
-        log_arguments: whether arguments of tasks may appear in logs.
+            JSON's own types. Default: none.
+        accept_timeout: seconds that a response waits for an engine to accept its tasks. Default: ``5.0``.
+        retry_after: seconds after which a client may come again, if it has not: the ``Retry-After`` of the 503
+            (RFC 9110, section 10.2.3), rounded up to whole ones. Default: ``5.0``.
+        grace_period: seconds that a worker's running tasks have to end when it is shut down. Default: ``10.0``.
+        log_arguments: whether arguments of tasks may appear in logs. Default: ``False``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -96,6 +102,9 @@ class Options(BaseModel):
     def of(cls, options: Mapping[str, Any]) -> Self:
         """Validate what a user typed.
 
+        Args:
+            options: by their names.
+
         Raises:
             InvalidOptions: naming each key, its value and what is allowed.
         """
@@ -108,6 +117,10 @@ class Options(BaseModel):
     @classmethod
     def configured(cls, section: object, override: Mapping[str, Any]) -> Self:
         """Validate the section ``BACKGROUND_TASKS`` of an application's config, with overrides on top.
+
+        Args:
+            section: what the config has; None is as an empty one.
+            override: options that win over it.
 
         Raises:
             InvalidOptions: likewise, or the section is not a dict.

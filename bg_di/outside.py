@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from ellar.app import App
 
-from bg_di.background_tasks import BackgroundTasks
-from bg_di.collection import RequestBackgroundTasks
+from bg_di.calls.task import Origin, enter_origin, leave_origin
+from bg_di.collecting.background_tasks import BackgroundTasks
+from bg_di.collecting.collection import RequestBackgroundTasks
 from bg_di.errors import BackgroundTasksUnavailable
 from bg_di.module import BackgroundTasksModule
-from bg_di.runner import Runner
-from bg_di.task import Origin, enter_origin, leave_origin
+from bg_di.running.runner import Runner
 
 # What stands in logs and failures where a request has its method and path.
 _SCOPE: Final = {"type": "collect", "method": "COLLECT", "path": "outside"}

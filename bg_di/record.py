@@ -5,7 +5,10 @@ from datetime import datetime
 from typing import Literal
 
 NotRun = Literal["cancelled", "dropped", "skipped"]
+"""How a task ends that does not run, as `TaskRecord` says it."""
+
 State = Literal["waiting", "running", "succeeded", "failed", "timed_out", "accepted", "dead", NotRun]
+"""How a task stands, as `TaskRecord` says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +18,8 @@ class TaskRecord:
     Attributes:
         task_id: the same in every record of a task, and of no other one.
         name: as it was declared, else ``module:qualname`` of the function.
-        method, path: of the request it belongs to; the method of a WebSocket connection is ``"WEBSOCKET"``.
+        method: of the request it belongs to; as `TaskContext` has it.
+        path: likewise.
         state: ``"waiting"``, ``"running"``, or how it ended: ``"succeeded"``, ``"failed"``, ``"timed_out"``;
             ``"cancelled"``, by the end of its request or by somebody; ``"dropped"``, as its ``when`` was decided
             against it; ``"skipped"``, as an earlier failure ended the rest. On an engine ``"accepted"``, where it waits

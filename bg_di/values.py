@@ -7,6 +7,7 @@ from typing import Any
 from bg_di.errors import InvalidOptions
 
 Seconds = float | timedelta
+"""A duration: seconds as a number, or a timedelta."""
 
 
 def seconds(value: Seconds) -> float:

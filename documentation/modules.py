@@ -25,7 +25,12 @@ def meets_ellar(module: str) -> bool:
 
 def modules() -> str:
     """A table of them."""
-    rows = [f"| {number} | `{name}` | {_about(name)} |" for number, row in enumerate(layers(), 1) for name in row]
+    rows = [
+        f"| {number} | `{each}` | {_about(each)} |"
+        for number, row in enumerate(layers(), 1)
+        for name in row
+        for each in (name, *_inside(name))
+    ]
     return "\n".join(["| layer | module | what it is for |", "|---|---|---|", *rows])
 
 
@@ -33,6 +38,12 @@ def _contracts() -> list[dict[str, Any]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     contracts: list[dict[str, Any]] = project["tool"]["importlinter"]["contracts"]
     return contracts
+
+
+def _inside(module: str) -> list[str]:
+    """The modules of a package, and its packages as a whole."""
+    parts = sorted((ROOT / "bg_di" / module).glob("[!_]*"))
+    return [f"{module}.{part.stem}" for part in parts if part.suffix == ".py" or (part / "__init__.py").exists()]
 
 
 def _about(module: str) -> str:

@@ -2,8 +2,8 @@
 
 from typing import Final, get_args
 
-from bg_di.backend import incapable
 from bg_di.backends import Backend, Capability, InProcessBackend
+from bg_di.backends.capabilities import incapable
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.sqlite import SqliteBackend
 

@@ -8,9 +8,6 @@ import pytest
 from tests.backends.rabbitmq.server import Broker
 from tests.harness import Log
 
-# As the suite of a library, its assertions would show no values.
-pytest.register_assert_rewrite("bg_di.testing.contract")
-
 BACKENDS = [
     pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
     pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),

@@ -9,7 +9,7 @@ from ellar.app import App
 from ellar.di import ProviderConfig
 
 from bg_di import BackgroundTasksModule, TaskErrorHandler, TaskFailure, TaskObserver, TaskRecord, background_task
-from bg_di.backend import Message
+from bg_di.backends import Message
 from bg_di.errors import BackendUnavailable, OutcomeUnknown
 from tests.backends.memory import Memory, MemoryBackend
 from tests.harness import application

@@ -333,6 +333,21 @@ async def test_a_task_whose_attempts_are_used_up_fails_once(log: Log) -> None:
     assert log.messages == ["background task hopeless of GET / failed"] * 2
 
 
+@pytest.mark.parametrize("told", [0, 0.0, 0.001, timedelta(0), timedelta(milliseconds=1)])
+async def test_a_predicate_may_say_how_long_to_wait(told: Any) -> None:
+    """At once too; nothing else has a part in it."""
+    tries: list[float] = []
+
+    @background_task(retry=Retry(on=lambda error: told, attempts=2, wait_initial=3000, wait_max=3000))
+    async def busy() -> None:
+        tries.append(anyio.current_time())
+        raise OSError
+
+    await request(application(adding(lambda tasks: tasks.add_task(busy))), "/")
+    first, second = tries
+    assert second - first < 1000
+
+
 async def test_each_attempt_has_the_timeout_for_itself() -> None:
     """And a timeout is an error like any."""
     tries: list[float] = []

@@ -13,7 +13,7 @@ from ellar_sql import EllarSQLModule, EllarSQLService
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from bg_di import INJECTED, BackgroundTasks, background_task
+from bg_di import INJECTED, BackgroundTasks, BackgroundTasksMonitor, background_task
 from tests.harness import application, concurrently, request
 
 
@@ -82,6 +82,38 @@ async def test_an_async_session_does_too(tmp_path: Path) -> None:
     assert sorted(done) == list(range(200))
     assert engine.pool.checkedout() == 0
     await AsyncEngine(engine).dispose()
+
+
+async def test_a_session_that_cannot_be_closed_keeps_no_other_one() -> None:
+    """They go back in the opposite order of that in which they were built, and the task fails by it."""
+    closed: list[str] = []
+
+    @injectable(scope=request_scope)
+    class Old(Session):
+        def __init__(self) -> None:
+            super().__init__()
+
+        def close(self) -> None:
+            closed.append("old")
+
+    @injectable(scope=request_scope)
+    class New(Old):
+        def close(self) -> None:
+            closed.append("new")
+            raise OSError("the connection is broken")
+
+    @background_task
+    async def task(old: Inject[Old] = INJECTED, new: Inject[New] = INJECTED) -> None: ...
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(task)
+
+    app = application(handler, services=[Old, New])
+    await request(app, "/")
+    assert closed == ["new", "old"]
+    (record,) = app.injector.get(BackgroundTasksMonitor).history()
+    assert (record.state, record.reason) == ("failed", "OSError: the connection is broken")
 
 
 async def test_without_sqlalchemy_nobody_looks_for_sessions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,11 +52,12 @@ def test_a_later_message_of_this_version_is_read() -> None:
     assert Envelope.from_bytes(json.dumps({**MESSAGE, "later": SECRET}).encode()) == ENVELOPE
 
 
-def test_a_later_version_is_left_to_others() -> None:
+@pytest.mark.parametrize("version", [2, 2**31])
+def test_a_later_version_is_left_to_others(version: int) -> None:
     """Whatever else is in it."""
-    with pytest.raises(MessageVersionUnknown, match="messages of version 2 are not known here") as unknown:
-        Envelope.from_bytes(b'{"version": 2, "task": 5}')
-    assert unknown.value.version == 2
+    with pytest.raises(MessageVersionUnknown, match=f"messages of version {version} are not known here") as unknown:
+        Envelope.from_bytes(json.dumps({"version": version, "task": 5}).encode())
+    assert unknown.value.version == version
 
 
 def malformed(data: bytes) -> str:
@@ -91,7 +92,7 @@ def test_what_is_not_strictly_json_is_malformed(data: bytes, reason: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "message", [[], SECRET, {}, *({"version": each} for each in (0, -1, True, "1", 1.0, 2**40))], ids=str
+    "message", [[], SECRET, {}, *({"version": each} for each in (0, -1, True, "1", 1.0, 2**31 + 1))], ids=str
 )
 def test_what_has_no_version_is_malformed(message: Any) -> None:
     """There never was such a message."""
@@ -105,11 +106,13 @@ def test_a_message_with_a_part_missing_is_malformed(name: str) -> None:
     assert malformed(json.dumps(part).encode()) == f"its {name} is missing"
 
 
+# Of an envelope: the longest time that something may take, and the last moment that there is.
+DAYS, LAST_SECOND = 366 * 24 * 3600, 253402300799
 WRONG: list[tuple[str, Any]] = [
     *(
         (name, wrong)
         for name in ("task_id", "application", "name", "module")
-        for wrong in ("", 5, [SECRET], "a" * 2000)
+        for wrong in ("", 5, [SECRET], "a" * 1025)
     ),
     *((name, wrong) for name in ("arguments", "carried") for wrong in (None, [SECRET], SECRET)),
     ("trace", {"a": 1}),
@@ -117,7 +120,41 @@ WRONG: list[tuple[str, Any]] = [
     ("trace", [SECRET]),
     ("trace", {str(each): "a" for each in range(17)}),
     *((name, wrong) for name in ("timeout", "delay", "added_at") for wrong in (-1, True, SECRET, 10**30)),
+    *((name, DAYS + 1) for name in ("timeout", "delay")),
+    ("added_at", LAST_SECOND + 1),
 ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("name", "a" * 1024),
+        ("trace", {str(each): "a" * 1024 for each in range(16)}),
+        *((name, value) for name in ("timeout", "delay") for value in (0, DAYS)),
+        *(("added_at", value) for value in (0, LAST_SECOND)),
+    ],
+    ids=str,
+)
+def test_what_just_fits_comes_back(name: str, value: Any) -> None:
+    """The longest, and the most, and the least."""
+    sent = replace(ENVELOPE, **{name: value})
+    assert Envelope.from_bytes(sent.to_bytes()) == sent
+
+
+def test_a_message_may_be_just_as_large_as_is_allowed() -> None:
+    """On both sides."""
+    message = ENVELOPE.to_bytes()
+    assert ENVELOPE.to_bytes(max_bytes=len(message)) == message
+    assert Envelope.from_bytes(message, max_bytes=len(message)) == ENVELOPE
+    with pytest.raises(TypeError, match=f"larger than the {len(message) - 1} bytes"):
+        ENVELOPE.to_bytes(max_bytes=len(message) - 1)
+    with pytest.raises(MessageMalformed, match=f"larger than {len(message) - 1} bytes"):
+        Envelope.from_bytes(message, max_bytes=len(message) - 1)
+    arguments = sends(str).encode((SECRET,), {})
+    size = len(json.dumps(arguments, separators=(",", ":")))
+    assert sends(str).encode((SECRET,), {}, max_bytes=size) == arguments
+    with pytest.raises(TypeError, match=f"larger than the {size - 1} bytes"):
+        sends(str).encode((SECRET,), {}, max_bytes=size - 1)
 
 
 @pytest.mark.parametrize(("name", "wrong"), WRONG, ids=str)
@@ -172,13 +209,17 @@ def test_what_is_carried_is_json(value: Any) -> None:
 
 
 def test_the_deepest_arguments_fit() -> None:
-    """What `CallFormat` lets through, the envelope takes."""
+    """What `CallFormat` lets through, the envelope takes; and no more."""
     value: Any = 1
     for _ in range(63):
         value = {1: value}
     format_: CallFormat = sends(dict[int, Any])
     data = replace(ENVELOPE, arguments=format_.encode((value,), {})).to_bytes()
     assert format_.decode(Envelope.from_bytes(data).arguments) == ((value,), {})
+    assert sends(Any).encode((deep(63),), {})["args"] == [deep(63)]
+    for deeper, annotation in (({1: value}, dict[int, Any]), (deep(64), Any), ([*range(100), deep(63)], Any)):
+        with pytest.raises(TypeError, match="is nested deeper than 64 levels, or holds itself"):
+            sends(annotation).encode((deeper,), {})
 
 
 def reading(data: bytes) -> None:

@@ -20,8 +20,7 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from bg_di import BackgroundTasks, BackgroundTasksModule, TaskReference, background_task, collect_background_tasks
-from bg_di.backend import Message
-from bg_di.backends import InProcessBackend
+from bg_di.backends import InProcessBackend, Message
 from bg_di.wire import Envelope
 from tests import results
 from tests.backends.memory import Memory, MemoryBackend

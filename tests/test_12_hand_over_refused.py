@@ -26,7 +26,7 @@ from bg_di import (
     collect_background_tasks,
     current_background_tasks,
 )
-from bg_di.backend import Message
+from bg_di.backends import Message
 from bg_di.wire import Envelope
 from tests import results
 from tests.everywhere import AROUND, PLACES, everywhere

@@ -7,8 +7,8 @@ import pytest
 from ellar.app import App
 
 from bg_di import BackgroundTasksModule, background_task
-from bg_di.destinations import Destinations
 from bg_di.errors import InvalidOptions
+from bg_di.handing_over.destinations import Destinations
 from tests.backends.memory import MemoryBackend
 from tests.harness import application
 from tests.listed import mails, other

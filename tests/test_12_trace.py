@@ -8,7 +8,7 @@ from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from bg_di import collect_background_tasks
-from bg_di.trace import continue_trace
+from bg_di.handing_over.trace import continue_trace
 from bg_di.wire import Envelope
 from tests.handing_over import ON_ASYNCIO, Engines, send
 

@@ -2,14 +2,16 @@
 
 import random
 import traceback
+from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, make_dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, reset_tzpath
 
 import pytest
 from ellar.common import Inject
@@ -24,7 +26,7 @@ from bg_di.wire import CallFormat
 from bg_di.wire.difference import difference
 from bg_di.wire.text import from_json, to_json
 from tests.test_08_dependencies import Clerk
-from tests.test_12_wire import SECRET, Color, Names, Point, User, refusal, sends, there_and_back, user
+from tests.test_12_wire import ROME, SECRET, Color, Names, Point, User, refusal, sends, there_and_back, user
 
 NONE: set[int] = set()
 
@@ -105,6 +107,8 @@ def test_only_declared_functions_that_are_not_bound_travel() -> None:
 
 def test_wrong_arguments_are_refused_with_the_signature() -> None:
     """As they are in process."""
+    said = "many(first: uuid.UUID, /, second: bytes, "
+    assert said in refusal(MANY, ID)
     assert "missing a required argument: 'second'" in refusal(MANY, ID)
 
 
@@ -157,6 +161,13 @@ class Marked:
     x: int
 
 
+@dataclass(slots=True)
+class Ticket:
+    """Its number is another one each time."""
+
+    number: int = field(init=False, default_factory=lambda: random.randint(0, 10**9))
+
+
 def test_what_a_model_holds_besides_its_fields_is_not_lost() -> None:
     """Private attributes, what validators change, what was set by hand: refused."""
     assert "would not come back equal" in refusal(sends(Hidden), Hidden())
@@ -168,6 +179,35 @@ def test_what_a_model_holds_besides_its_fields_is_not_lost() -> None:
     marked = Marked(1)
     marked.by_hand = SECRET  # type: ignore[attr-defined]
     assert "would not come back equal" in refusal(sends(Marked), marked)
+    assert "would not come back equal" in refusal(sends(Ticket), Ticket())
+
+
+MORNING = datetime(2024, 10, 27, 2, 30, tzinfo=ROME)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "value"),
+    [
+        (datetime, lambda at: at.replace(hour=3), MORNING),
+        (datetime, lambda at: at.replace(fold=1), MORNING),
+        (datetime, lambda at: at.replace(tzinfo=UTC), MORNING),
+        (datetime, lambda at: at.replace(tzinfo=None), MORNING),
+        (datetime, lambda at: at.replace(tzinfo=ZoneInfo("UTC")), MORNING),
+        (datetime, lambda at: at.replace(tzinfo=ROME), NOW.replace(tzinfo=UTC)),
+        (datetime, lambda at: at.replace(tzinfo=None), NOW.replace(tzinfo=UTC)),
+        (datetime, lambda at: at.replace(tzinfo=timezone(timedelta(hours=1))), NOW.replace(tzinfo=UTC)),
+        (list[int], lambda items: items[1:], [1, 2]),
+        (deque[int], lambda items: deque(items, maxlen=5), deque([1], maxlen=3)),
+        (deque[int], list, deque([1])),
+        (defaultdict[str, int], lambda items: defaultdict(str, items), defaultdict(int, a=1)),
+        (dict[str, int], lambda items: items | {"b": 1}, {"a": 1}),
+        (set[int], lambda items: items | {5}, {1}),
+        (Decimal, lambda value: value.normalize(), Decimal("1.50")),
+    ],
+)
+def test_what_a_validator_changes_is_refused(kind: Any, changed: Callable[[Any], Any], value: Any) -> None:
+    """Be it the zone, the precision, or how long it may become, which make no difference to ``==`` at times."""
+    assert "would not come back" in refusal(sends(Annotated[kind, AfterValidator(changed)]), value)
 
 
 def malformed(format_: CallFormat, arguments: Any) -> str:
@@ -245,6 +285,24 @@ def test_a_damaged_value_is_malformed(written: Any) -> None:
     for annotation in (Any, Color, dict[str, Any]):
         reason = malformed(sends(annotation), {"args": [written], "kwargs": {}})
         assert reason.startswith("the argument 'value' of shop:task ")
+
+
+# A file of one time zone, as small as there is one.
+TZIF = b"TZif" + bytes(16) + b"".join(each.to_bytes(4) for each in (0, 0, 0, 0, 1, 4)) + bytes(6) + b"AAA\0"
+
+
+def test_for_a_zone_that_nobody_knows_no_file_is_looked_for(tmp_path: Path) -> None:
+    """Although there is one of its name."""
+    format_ = sends(datetime)
+    there_and_back(format_, MORNING)
+    (tmp_path / "Here").write_bytes(TZIF)
+    reset_tzpath([str(tmp_path)])
+    try:
+        assert ZoneInfo("Here").tzname(NOW) == "AAA"
+        reason = malformed(format_, {"args": [{"$datetime": ["2024-01-01", 0, "Here"]}], "kwargs": {}})
+    finally:
+        reset_tzpath()
+    assert reason == "the argument 'value' of shop:task cannot be read along its annotation (ValueError)"
 
 
 def test_a_value_of_another_type_is_malformed() -> None:

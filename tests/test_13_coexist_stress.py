@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bg_di import BackgroundTasks as OurBackgroundTasks
 from bg_di import BackgroundTasksModule, current_background_tasks
-from bg_di.collection import RequestBackgroundTasks
+from bg_di.collecting.collection import RequestBackgroundTasks
 from tests.conftest import BACKENDS
 from tests.harness import Client, application, concurrently, module
 

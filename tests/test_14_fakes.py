@@ -364,9 +364,9 @@ class TestRecording:
             self.recorded().one(send_welcome, "nobody")
         assert str(error.value) == (
             f"expected one {__name__}:send_welcome('nobody'), found 0; added:\n"
-            f"  {__name__}:send_welcome('ada@example.org')\n"
-            f"  {__name__}:send_welcome('grace@example.org', subject='hello')\n"
-            "  builtins:print('x', sep='')"
+            f"  {__name__}:send_welcome('ada@example.org'): waiting  <- the nearest: address is 'ada@example.org'\n"
+            f"  {__name__}:send_welcome('grace@example.org', subject='hello'): waiting\n"
+            "  builtins:print('x', sep=''): waiting"
         )
 
     def test_one_fails_if_several_match(self) -> None:

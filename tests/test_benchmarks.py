@@ -1,4 +1,4 @@
-"""The check of the limits on speed can fail, and what is measured of durable tasks can be measured."""
+"""The check of the limits on speed can fail; what durable tasks cost, and how the source is built, can be measured."""
 
 import subprocess
 import sys
@@ -12,6 +12,7 @@ from benchmarks.durable import report as durable
 from benchmarks.engines.limits import judged as judged_durable
 from benchmarks.limits import INSTRUCTIONS, judged
 from benchmarks.rabbitmq import report as rabbitmq
+from benchmarks.structure import described
 from benchmarks.subjects import Subject
 
 # What Ellar and Starlette take, and what bg_di takes if it uses each limit to the full.
@@ -131,3 +132,66 @@ def test_everything_about_durable_tasks_can_be_measured(module: str, results: Pa
     assert run.stdout.startswith(title)
     assert "| bg_di | 10 of 10 | 6 of 6 |" in run.stdout
     assert before == (results.read_bytes() if results.exists() else None)
+
+
+ABOVE = """
+from shop.below import names
+
+__all__ = ["sold"]
+
+
+def sold() -> list[str]:
+    \"\"\"Not counted.\"\"\"
+    # Nor is this.
+    found = [
+        *names(),
+    ]
+
+    return found
+"""
+BELOW = """
+def names() -> list[str]:
+    import shop.beside
+
+    return [shop.beside.NAME]
+"""
+
+
+def test_the_structure_of_a_package_is_told(tmp_path: Path) -> None:
+    """Its files and their functions, and what is imported against the layers."""
+    shop = tmp_path / "shop"
+    for name, source in {"__init__": ABOVE, "below": BELOW, "beside": 'NAME = "shop"\n', "long": "1\n" * 201}.items():
+        (shop / f"{name}.py").parent.mkdir(exist_ok=True)
+        (shop / f"{name}.py").write_text(source)
+    (tmp_path / "pyproject.toml").write_text(
+        """
+        [[tool.importlinter.contracts]]
+        type = "layers"
+        containers = ["shop"]
+        layers = ["long", "beside", "below"]
+        [[tool.importlinter.contracts]]
+        type = "layers"
+        layers = ["shop.below | shop.beside"]
+        [[tool.importlinter.contracts]]
+        type = "layers"
+        layers = ["shop.beside : shop.below"]
+        """
+    )
+    told = described(shop)
+    for row in (
+        "| Files | 4 |",
+        "| Files of more than 200 lines | `shop/long.py` 201 |",
+        "| Functions | 2 |",
+        "| Length of a function, median | 3 |",
+        "| Imports upwards | 2 |",
+        "| Imports of its own inside functions | 1 |",
+        "| Public names | 1 |",
+    ):
+        assert row in told
+
+
+def test_nothing_of_ours_is_imported_against_the_layers() -> None:
+    """Nor where a function would hide it."""
+    told = described(Path(__file__).parents[1] / "bg_di")
+    assert "| Imports upwards | 0 |" in told
+    assert "| Imports of its own inside functions | 0 |" in told

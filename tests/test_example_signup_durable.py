@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bg_di.backend import Counts, Entry
+from bg_di.backends import Counts, Entry
 from examples.signup.demo.check import at_least_once, doubles, problems
 from examples.signup.demo.crash import Left, crash_problems
 from examples.signup.demo.durable import main

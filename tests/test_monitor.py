@@ -41,10 +41,10 @@ from bg_di import (
     background_task,
     collect_background_tasks,
 )
-from bg_di.engines import Engines
-from bg_di.ledger import Ledger
-from bg_di.runner import Runner
-from bg_di.task import within
+from bg_di.calls.task import within
+from bg_di.handing_over.engines import Engines
+from bg_di.observing.ledger import Ledger
+from bg_di.running.runner import Runner
 from tests.clock import JUMPING
 from tests.harness import Client, Log, Socket, application, concurrently, module, request, websocket, wrap
 

@@ -12,7 +12,7 @@ from ellar.app import App
 from ellar.common import get
 
 from bg_di import BackgroundTasks, BackgroundTasksMonitor, TaskReference
-from bg_di.backend import Counts
+from bg_di.backends import Counts
 from bg_di.errors import BackendIncapable, BackendUnavailable
 from tests.backends.memory import Memory, MemoryBackend, MemoryEngine, SimpleBackend
 from tests.handing_over import ON_ASYNCIO, REFUSED, Engines, Gate, answers, run_once, send

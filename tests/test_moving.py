@@ -18,7 +18,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from bg_di.backend import Backend
+from bg_di.backends import Backend
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.sqlite import SqliteBackend
 from tests.backends.rabbitmq.server import HOST, Broker

@@ -29,8 +29,8 @@ from bg_di import (
     background_task,
     current_background_tasks,
 )
-from bg_di.observer import TaskObserver
 from bg_di.observers.sentry import SentryObserver
+from bg_di.observing.observer import TaskObserver
 from tests.harness import Log, application, concurrently, request
 
 SECRET = uuid4().hex

@@ -11,9 +11,9 @@ import bg_di
 import bg_di.backends
 import bg_di.testing
 from bg_di import errors
-from bg_di.observer import Event
+from bg_di.declaring.policy import Policy
+from bg_di.observing.observer import Event
 from bg_di.options import Options
-from bg_di.policy import Policy
 from bg_di.record import NotRun, State
 from documentation import layers
 from documentation.errors import children

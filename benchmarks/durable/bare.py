@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engines.application import NAME
-from bg_di.backend import Message
+from bg_di.backends import Message
 from bg_di.backends.sqlite import schema, statements
 
 

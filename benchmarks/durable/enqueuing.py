@@ -13,7 +13,7 @@ from benchmarks.durable.scale import Scale
 from benchmarks.engines.application import close, engine_of, fill, working
 from benchmarks.engines.marks import MARKS
 from benchmarks.engines.turns import Accept, Taken, by, together, turns
-from bg_di.backend import Message
+from bg_di.backends import Message
 
 
 @dataclass(frozen=True, slots=True)

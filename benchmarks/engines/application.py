@@ -12,12 +12,12 @@ from ellar.core import ModuleBase
 
 from benchmarks.engines.marks import MARKS
 from bg_di import BackgroundTasksModule, background_task
-from bg_di.backend import Backend, Engine, Message
+from bg_di.backends import Backend, Engine, Message
 from bg_di.commands.lifespan import running
 from bg_di.edge.lifespan import WORKERS_ONLY
-from bg_di.engines import Engines
-from bg_di.listed import list_tasks
-from bg_di.runner import Runner
+from bg_di.handing_over.engines import Engines
+from bg_di.handing_over.listed import list_tasks
+from bg_di.running.runner import Runner
 from bg_di.wire import Envelope
 
 NAME = "benchmark"

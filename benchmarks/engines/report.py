@@ -1,7 +1,5 @@
 """Tables of what was measured of durable tasks on whichever engine, and the paragraphs between them."""
 
-import os
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.engines.beside import Beside
@@ -9,7 +7,8 @@ from benchmarks.engines.kills import Survival
 from benchmarks.engines.peer import Peer
 from benchmarks.engines.samples import Rounds, Spread, Summary, p50, p99, ratio, spread
 from benchmarks.engines.scale import Scale
-from benchmarks.report import cpu_model, installed_version, table
+from benchmarks.machine import measured_on
+from benchmarks.report import table
 
 _ABOUT = """\
 Everything is measured in {rounds} rounds, in which what is compared takes turns; a number is the median of the
@@ -39,14 +38,8 @@ def machine(server: Sequence[str], packages: Iterable[str]) -> str:
     Args:
         server: what keeps the tasks, and its version.
     """
-    rows = [
-        ["CPU", f"{cpu_model()}, {os.cpu_count()} cores"],
-        ["System", f"{platform.system()} {platform.machine()}"],
-        ["Python", f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}"],
-        list(server),
-        *([package, installed_version(package)] for package in packages),
-    ]
-    return table(["What", "Which"], rows)
+    name, version = server
+    return table(["What", "Which"], map(list, measured_on((name, version), packages=packages).items()))
 
 
 def latency_cells(ours: Rounds, theirs: Sequence[Rounds], summary: Summary) -> Iterable[str]:

@@ -7,7 +7,7 @@ from itertools import permutations
 from typing import Final
 
 from benchmarks.engines.application import message
-from bg_di.backend import Engine, Message
+from bg_di.backends import Engine, Message
 
 Accept = Callable[[Message], Awaitable[object]]
 # Of each round the samples of one way.

@@ -9,7 +9,7 @@ from aio_pika import DeliveryMode
 
 from benchmarks.engines.turns import Accept
 from benchmarks.rabbitmq.place import Place
-from bg_di.backend import Message
+from bg_di.backends import Message
 
 
 @asynccontextmanager

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bg_di.backend import Backend, Capability, Engine
+from bg_di.backends.backend import Backend, Engine
+from bg_di.backends.capabilities import Capability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,5 +19,5 @@ class InProcessBackend(Backend):
     runs_here: ClassVar[bool] = True
 
     def open(self, application: str) -> Engine:
-        """There is nothing to open."""
+        """There is nothing to open for any `application`."""
         raise NotImplementedError("tasks of an InProcessBackend stay in the collection")

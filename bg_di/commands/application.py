@@ -7,9 +7,9 @@ from typing import Any, Self
 from ellar.app import App
 
 from bg_di.commands.outcome import WrongUsage
-from bg_di.destinations import Destinations
-from bg_di.engines import Engines
-from bg_di.runner import Runner
+from bg_di.handing_over.destinations import Destinations
+from bg_di.handing_over.engines import Engines
+from bg_di.running.runner import Runner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

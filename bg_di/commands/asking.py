@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from bg_di.backend import Capability, Engine, incapable
+from bg_di.backends import Capability, Engine
+from bg_di.backends.capabilities import incapable
 from bg_di.commands.application import Application
 from bg_di.commands.outcome import CommandFailed
 

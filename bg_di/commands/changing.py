@@ -4,7 +4,8 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 
-from bg_di.backend import Engine, incapable
+from bg_di.backends import Engine
+from bg_di.backends.capabilities import incapable
 from bg_di.commands.application import Application
 from bg_di.commands.asking import able, ask, some_able
 from bg_di.commands.outcome import DONE, NOT_DONE, WrongUsage

@@ -4,7 +4,8 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bg_di.backend import Counts, Engine, incapable
+from bg_di.backends import Counts, Engine
+from bg_di.backends.capabilities import incapable
 from bg_di.commands.application import Application
 from bg_di.commands.asking import able, ask
 from bg_di.commands.outcome import DONE, NOT_DONE

@@ -7,8 +7,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message
 
+from bg_di.calls.steps import in_words
 from bg_di.commands.outcome import CommandFailed
-from bg_di.steps import in_words
 
 
 @asynccontextmanager

@@ -4,7 +4,8 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bg_di.backend import Engine, Entry, incapable
+from bg_di.backends import Engine, Entry
+from bg_di.backends.capabilities import incapable
 from bg_di.commands.application import Application
 from bg_di.commands.asking import ask, some_able
 from bg_di.commands.outcome import DONE, CommandFailed

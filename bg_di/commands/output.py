@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from bg_di.backend import Entry
+from bg_di.backends import Entry
 
 _TIMES: Final = ("since", "added_at", "due_at", "lease_until", "unique_until")
 # The last second that a datetime has.

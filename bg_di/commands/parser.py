@@ -5,7 +5,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from typing import Any, Final, get_args
 
-from bg_di.backend import StoredState
+from bg_di.backends import StoredState
 from bg_di.commands.changing import prune_tasks, retry_tasks
 from bg_di.commands.check import check
 from bg_di.commands.listing import list_tasks, show_task

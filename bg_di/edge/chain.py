@@ -16,7 +16,7 @@ from injector import (
     get_bindings,
 )
 
-from bg_di.binding import signature_of
+from bg_di.declaring.binding import signature_of
 
 
 def refuse_unsatisfied(injector: EllarInjector, key: Any, needed_by: str, attempt_keys: Container[Any]) -> None:

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from bg_di.collection import RequestBackgroundTasks
-from bg_di.drain import NOTHING
+from bg_di.calls.task import Origin
+from bg_di.collecting.collection import RequestBackgroundTasks
+from bg_di.collecting.drain import NOTHING
 from bg_di.edge.own_background import failed_background
-from bg_di.runner import Runner
-from bg_di.task import Origin
+from bg_di.running.runner import Runner
 
 _ENDS_A_BODY = frozenset({"http.response.body", "http.response.pathsend"})
 
@@ -54,9 +54,10 @@ class ConnectionTasks(RequestBackgroundTasks):
         frame: of the application.
         routes: how many routes run in it right now.
         answered: whether a route has made a response, and handed it to `send`.
+        has_started: whether the start of a response has been handed to the server.
     """
 
-    answered = False
+    answered = has_started = False
     _left = _told = _sent = False
     # Whether the start of the response waits for engines.
     _is_held = False
@@ -110,6 +111,7 @@ class ConnectionTasks(RequestBackgroundTasks):
             raise
         kind = message["type"]
         if kind == "http.response.start":
+            self.has_started = True
             if "trailers" in message:
                 self._trailers = message["trailers"]
         elif not message.get("more_body") and (kind in _ENDS_A_BODY if not self._trailers else _ends_trailers(message)):

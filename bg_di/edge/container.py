@@ -16,7 +16,7 @@ from ellar.di import EllarInjector, ProviderConfig, RequestScopeContext, request
 from injector import Injector, Provider
 
 from bg_di import log
-from bg_di.context import TaskContext
+from bg_di.calls.context import TaskContext
 from bg_di.edge.chain import refuse_unsatisfied
 from bg_di.edge.injector import injector_here
 from bg_di.edge.sessions import close_session, sessions_in
@@ -148,12 +148,12 @@ class AttemptScope:
 
 
 async def _close(stack: AsyncExitStack | None, sessions: list[Any], why: Any) -> None:
-    try:
+    # As they were built, the last one first; what one raises keeps no other from being closed.
+    async with AsyncExitStack() as built:
+        for session in sessions:
+            built.push_async_callback(close_session, session)
         if stack is not None:
             await stack.__aexit__(*why)
-    finally:
-        for session in sessions:
-            await close_session(session)
 
 
 class _Made(Provider[Any]):

@@ -10,9 +10,9 @@ from ellar.app import App
 from ellar.common import IInterceptorsConsumer
 from injector import Binding, Injector, NoScope, Provider
 
+from bg_di.calls.task import Origin, enter_origin, leave_origin, origin_here
 from bg_di.edge.connection import ConnectionTasks
 from bg_di.edge.operation import AttachedOperation
-from bg_di.task import Origin, enter_origin, leave_origin, origin_here
 
 
 class AttachingConsumer(IInterceptorsConsumer):

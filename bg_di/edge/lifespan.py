@@ -7,10 +7,10 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bg_di import log
-from bg_di.backends.worker import Worker
+from bg_di.calls.steps import in_words, on_asyncio
 from bg_di.errors import BackendOccupied, BackendUnavailable
-from bg_di.runner import Runner
-from bg_di.steps import in_words, on_asyncio
+from bg_di.running.runner import Runner
+from bg_di.working.worker import Worker
 
 # In the scope of whoever runs an application only for its workers: the names of the engines that they are to work for,
 # those included that are not embedded.

@@ -7,12 +7,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.status import HTTP_503_SERVICE_UNAVAILABLE
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bg_di.backends.worker import Worker
-from bg_di.destinations import Destinations
+from bg_di.calls.task import enter_origin, leave_origin
 from bg_di.edge.connection import ConnectionTasks, Overrides
 from bg_di.edge.lifespan import WORKERS_ONLY, Lifespan
-from bg_di.runner import Runner
-from bg_di.task import enter_origin, leave_origin
+from bg_di.handing_over.destinations import Destinations
+from bg_di.running.runner import Runner
+from bg_di.working.worker import Worker
 
 
 class BackgroundTasksMiddleware:

@@ -21,8 +21,8 @@ from ellar.common.params.resolvers.system_parameters import (
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.responses import Response
 
-from bg_di.background_tasks import BackgroundTasks
-from bg_di.current import current_tasks
+from bg_di.collecting.background_tasks import BackgroundTasks
+from bg_di.collecting.current import current_tasks
 from bg_di.edge.own_background import apart, isolated
 
 # The constructor of a named tuple is Python code, and costs twice as much.

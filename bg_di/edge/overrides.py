@@ -15,12 +15,12 @@ from ellar.di import EllarInjector
 from injector import Binding, CallableProvider, Injector, InstanceProvider, NoScope, Provider, SingletonScope
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from bg_di.collection import RequestBackgroundTasks
+from bg_di.calls.protocols import Collection
+from bg_di.calls.task import Origin, calls_in, origin_here, within
+from bg_di.collecting.collection import RequestBackgroundTasks
 from bg_di.edge.injector import injector_here
 from bg_di.edge.operation import KEYS
 from bg_di.edge.scope import CurrentTasks
-from bg_di.protocols import Collection
-from bg_di.task import Origin, calls_in, origin_here, within
 
 
 class Overrides:

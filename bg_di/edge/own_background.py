@@ -13,11 +13,11 @@ from typing import Any, cast
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from bg_di.binding import name_of
-from bg_di.collection import RequestBackgroundTasks
-from bg_di.failure import TaskFailure
-from bg_di.protocols import Collection
-from bg_di.task import calls_in, collection_of, origin_here
+from bg_di.calls.protocols import Collection
+from bg_di.calls.task import calls_in, collection_of, origin_here
+from bg_di.collecting.collection import RequestBackgroundTasks
+from bg_di.declaring.binding import name_of
+from bg_di.observing.failure import TaskFailure
 
 
 def isolated(response: Response) -> Response:

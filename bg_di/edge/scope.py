@@ -8,11 +8,11 @@ from ellar.core.modules import ModuleRefBase
 from ellar.di import ProviderConfig, transient_scope
 from injector import Injector, Provider
 
-from bg_di.collection import RequestBackgroundTasks
+from bg_di.calls.protocols import Collection
+from bg_di.calls.task import origin_here
+from bg_di.collecting.collection import RequestBackgroundTasks
 from bg_di.edge.operation import KEYS
-from bg_di.protocols import Collection
-from bg_di.runner import Runner
-from bg_di.task import origin_here
+from bg_di.running.runner import Runner
 
 
 class CurrentTasks(Provider[Collection]):

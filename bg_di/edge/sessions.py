@@ -7,7 +7,7 @@ from typing import Any
 import anyio.to_thread
 from ellar.di import RequestScopeContext
 
-from bg_di.sessions import is_session
+from bg_di.backends.sessions import is_session
 
 
 def sessions_in(scope: RequestScopeContext) -> list[Any]:

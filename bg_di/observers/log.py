@@ -9,8 +9,8 @@ from time import perf_counter
 
 from bg_di.log import fields
 from bg_di.log import logger as bg_di_logger
-from bg_di.observer import Event, TaskObserver
 from bg_di.observers.outcome import Outcome
+from bg_di.observing.observer import Event, TaskObserver
 from bg_di.record import TaskRecord
 
 

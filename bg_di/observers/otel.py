@@ -6,12 +6,12 @@ from importlib.metadata import version
 from time import perf_counter
 from typing import Final
 
+from bg_di.calls.steps import in_words
 from bg_di.errors import BackendUnavailable
 from bg_di.monitor import BackgroundTasksMonitor
-from bg_di.observer import Event, TaskObserver
 from bg_di.observers.outcome import Outcome
+from bg_di.observing.observer import Event, TaskObserver
 from bg_di.record import TaskRecord
-from bg_di.steps import in_words
 
 try:
     from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
@@ -59,7 +59,8 @@ class OpenTelemetryObserver(TaskObserver):
     It adds no arguments of tasks. What an error says of itself is in the exception.
 
     Args:
-        tracer_provider, meter_provider: None: the global ones, also if they are set later.
+        tracer_provider: that spans go to. None: the global one, also if it is set later.
+        meter_provider: that metrics go to. None: likewise.
     """
 
     def __init__(

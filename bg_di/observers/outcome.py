@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from bg_di.calls.steps import is_failure, pending_cancellations
 from bg_di.errors import TaskTimedOut
 from bg_di.record import State
-from bg_di.steps import is_failure, pending_cancellations
 
 
 class Outcome:

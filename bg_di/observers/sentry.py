@@ -5,8 +5,8 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from bg_di.log import logger
-from bg_di.observer import TaskObserver
 from bg_di.observers.outcome import Outcome
+from bg_di.observing.observer import TaskObserver
 from bg_di.record import TaskRecord
 
 try:

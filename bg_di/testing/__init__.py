@@ -3,5 +3,13 @@
 from bg_di.testing.contract import BackendContract
 from bg_di.testing.overriding import override_everywhere
 from bg_di.testing.recording import RecordingBackgroundTasks
+from bg_di.testing.watched import WatchedBackgroundTasks
+from bg_di.testing.words import AddedTask
 
-__all__ = ["BackendContract", "RecordingBackgroundTasks", "override_everywhere"]
+__all__ = [
+    "AddedTask",
+    "BackendContract",
+    "RecordingBackgroundTasks",
+    "WatchedBackgroundTasks",
+    "override_everywhere",
+]

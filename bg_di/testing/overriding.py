@@ -1,17 +1,19 @@
 """Override what feature modules provide for themselves."""
 
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ellar.core.modules import ModuleRefBase
 from ellar.di import ProviderConfig
-from ellar.testing.module import TestingModule
 from injector import Binding, InstanceProvider, NoScope
+
+if TYPE_CHECKING:
+    from ellar.testing.module import TestingModule  # needs httpx, which whoever has one of these has installed
 
 T = TypeVar("T")
 
 
 def override_everywhere(
-    test_module: TestingModule, key: type[T], *, use_class: type | None = None, use_value: T | None = None
+    test_module: "TestingModule", key: type[T], *, use_class: type | None = None, use_value: T | None = None
 ) -> None:
     """Override a provider in every module that has it.
 
@@ -21,7 +23,8 @@ def override_everywhere(
     Args:
         test_module: what ``Test.create_test_module`` made.
         key: what is overridden.
-        use_class, use_value: what it is overridden with, one of them; a value may be falsy.
+        use_class: what it is overridden with, built by the container.
+        use_value: what it is overridden with, if no class is given; it may be falsy.
 
     Raises:
         LookupError: no module provides it.

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError
 
-from bg_di.binding import name_of
-from bg_di.dependencies import annotation_of
+from bg_di.declaring.binding import name_of
+from bg_di.declaring.dependencies import annotation_of
 from bg_di.errors import MessageMalformed
 from bg_di.wire.difference import difference
 from bg_di.wire.reader import Reader

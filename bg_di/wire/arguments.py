@@ -12,8 +12,8 @@ from itertools import chain, repeat
 from types import MethodType
 from typing import Any
 
-from bg_di.binding import name_of, refuse_arguments
-from bg_di.declare import declared
+from bg_di.declaring.binding import name_of, refuse_arguments
+from bg_di.declaring.declare import declared
 from bg_di.errors import MessageMalformed
 from bg_di.wire.annotation import Annotation
 from bg_di.wire.remedies import type_name

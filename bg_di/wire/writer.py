@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr
 from pydantic_core import to_jsonable_python
 
-from bg_di.binding import name_of
+from bg_di.declaring.binding import name_of
 from bg_di.wire.remedies import remedy, type_name
 from bg_di.wire.text import is_text
 

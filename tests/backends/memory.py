@@ -3,38 +3,25 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from bg_di.backend import Accepted, Backend, Capability, Consumer, Counts, Delivery, Engine, Entry, Message, StoredState
+from bg_di.backends import (
+    Accepted,
+    Backend,
+    Capability,
+    Consumer,
+    Counts,
+    Delivery,
+    Engine,
+    Entry,
+    Message,
+    StoredState,
+)
 from bg_di.errors import BackendUnavailable
+from bg_di.testing.memory import Kept
+from bg_di.testing.memory import Memory as Store
 from bg_di.values import Seconds
-
-
-@dataclass
-class Kept:
-    """A message, and how it stands."""
-
-    message: Message
-    state: StoredState = "accepted"
-    due_at: float = 0.0
-    since: float = field(default_factory=time.time)
-    attempt: int = 0
-    delivery: int = 0
-    token: int = 0
-    reason: str | None = None
-
-    def change(self, **changes: Any) -> None:
-        for key, value in changes.items():
-            setattr(self, key, value)
-        self.since = time.time()
-
-    def holds(self, name: str, unique_key: str | None, now: float) -> bool:
-        """Whether no other task of that name with that key is accepted."""
-        mine = self.message
-        same = unique_key is not None and (mine.name, mine.unique_key) == (name, unique_key)
-        remembered = self.state == "succeeded" and (mine.unique_until or 0) > now
-        return same and (self.state in {"accepted", "running"} or remembered)
 
 
 @dataclass
@@ -50,13 +37,12 @@ class Memory:
         ending: called where a handle is closed or a worker stops, with "close" or "stop".
         consuming: called where a worker begins.
         told: the verdicts that were taken, each with its task.
-        aliases: of what was not accepted, the task that stands for it.
+        stores: the tasks of each application.
         ahead: how many seconds its clock is.
         opened, closed, abandoned: how many handles.
     """
 
-    kept: dict[tuple[str, str], Kept] = field(default_factory=dict)
-    aliases: dict[tuple[str, str], str] = field(default_factory=dict)
+    stores: dict[str, Store] = field(default_factory=dict)
     asked: list[list[Message]] = field(default_factory=list)
     answer: Callable[[Sequence[Message]], Any] | None = None
     verdicts: Callable[[str, Delivery], Any] | None = None
@@ -70,6 +56,14 @@ class Memory:
     closed: int = 0
     abandoned: int = 0
     _heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def of(self, application: str) -> Store:
+        return self.stores.setdefault(application, Store(self.now))
+
+    @property
+    def kept(self) -> dict[tuple[str, str], Kept]:
+        """All tasks, by application and id."""
+        return {(name, task_id): kept for name, store in self.stores.items() for task_id, kept in store.kept.items()}
 
     def state(self, task_id: str) -> StoredState | None:
         return next((kept.state for (_, known), kept in self.kept.items() if known == task_id), None)
@@ -140,6 +134,7 @@ class MemoryEngine(Engine):
         self._backend = backend
         self._memory = backend.memory
         self._application = application
+        self._store = backend.memory.of(application)
 
     async def accept(self, messages: Sequence[Message]) -> Sequence[Accepted | BackendUnavailable]:
         memory = self._memory
@@ -150,27 +145,9 @@ class MemoryEngine(Engine):
         return [outcome or self._keep(message) for message, outcome in zip(messages, outcomes, strict=True)]
 
     def _keep(self, message: Message) -> Accepted:
-        stands = self._stands_for(message)
-        if stands is None:
-            self._memory.kept[self._application, message.task_id] = Kept(message, due_at=message.due_at)
-            self._memory.wake()
-        elif stands != message.task_id:
-            self._memory.aliases[self._application, message.task_id] = stands
-        return Accepted(task_id=stands or message.task_id, is_new=stands is None)
-
-    def _stands_for(self, message: Message) -> str | None:
-        for kept in self._mine():
-            is_held = kept.holds(message.name, message.unique_key, message.added_at)
-            if kept.message.task_id == message.task_id or is_held:
-                return kept.message.task_id
-        return None
-
-    def _mine(self) -> list[Kept]:
-        return [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
-
-    def _meant(self, task_id: str) -> Kept | None:
-        task_id = self._memory.aliases.get((self._application, task_id), task_id)
-        return self._memory.kept.get((self._application, task_id))
+        accepted = self._store.accept(message)
+        self._memory.wake()
+        return accepted
 
     async def consume(
         self, names: Collection[str], *, version: int = 1, lost: Callable[[str, str, str], None]
@@ -190,51 +167,27 @@ class MemoryEngine(Engine):
         self._memory.abandoned += 1
 
     def cancel(self, task_id: str) -> bool:
-        kept = self._meant(task_id)
-        if kept is None or kept.state != "accepted":
-            return False
-        kept.change(state="cancelled")
-        return True
+        return self._store.cancel(task_id)
 
     def show(self, task_id: str) -> Entry | None:
-        kept = self._meant(task_id)
-        return None if kept is None else _entry(kept)
+        kept = self._store.meant(task_id)
+        return None if kept is None else kept.entry()
 
     def entries(self, state: StoredState | None = None, *, limit: int) -> list[Entry]:
-        return [_entry(kept) for kept in reversed(self._mine()) if state in {None, kept.state}][:limit]
+        kept = reversed(self._store.kept.values())
+        return [each.entry() for each in kept if state in {None, each.state}][:limit]
 
     def counts(self) -> Counts:
-        states = [kept.state for kept in self._mine()]
-        now = self._memory.now()
-        oldest = max((now - kept.due_at for kept in self._mine() if kept.state == "accepted"), default=0.0)
-        return Counts(
-            waiting=states.count("accepted"),
-            running=states.count("running"),
-            dead=states.count("dead"),
-            oldest=max(0.0, oldest),
-        )
+        return self._store.counts()
 
     def retry(self, task_ids: Collection[str] | None = None) -> list[str]:
-        wanted = [kept.message.task_id for kept in self._mine()] if task_ids is None else task_ids
-        return [task_id for task_id in wanted if self._retry(task_id)]
-
-    def _retry(self, task_id: str) -> bool:
-        kept, now = self._meant(task_id), self._memory.now()
-        if kept is None or kept.state != "dead":
-            return False
-        if any(other.holds(kept.message.name, kept.message.unique_key, now) for other in self._mine()):
-            return False
-        kept.change(state="accepted", due_at=now, attempt=0, delivery=0, reason=None)
-        kept.message = replace(kept.message, added_at=now)
+        wanted = list(self._store.kept) if task_ids is None else task_ids
+        retried = [task_id for task_id in wanted if self._store.retry(task_id)]
         self._memory.wake()
-        return True
+        return retried
 
     def prune(self, *, before: float, dead: bool = False) -> int:
-        states = {"dead"} if dead else {"succeeded", "cancelled"}
-        ended = [kept for kept in self._mine() if kept.state in states and kept.since < before]
-        for kept in ended:
-            del self._memory.kept[self._application, kept.message.task_id]
-        return len(ended)
+        return self._store.prune(before=before, dead=dead)
 
 
 class MemoryConsumer(Consumer):
@@ -248,7 +201,7 @@ class MemoryConsumer(Consumer):
     ) -> None:
         self.lost = lost
         self._memory = backend.memory
-        self._application = application
+        self._store = backend.memory.of(application)
         self._names = set(names)
         self._version = version
         self._held: dict[str, Delivery] = {}
@@ -260,7 +213,7 @@ class MemoryConsumer(Consumer):
             if self._memory.claims is not None:
                 await self._memory.claims()
             now = self._memory.now()
-            mine = [kept for (application, _), kept in self._memory.kept.items() if application == self._application]
+            mine = self._store.kept.values()
             waiting = [kept for kept in mine if kept.state == "accepted" and kept.message.name in self._names]
             due = [kept for kept in waiting if kept.due_at <= now and kept.message.version <= self._version][:slots]
             if due:
@@ -274,20 +227,7 @@ class MemoryConsumer(Consumer):
         return ()
 
     def _claim(self, kept: Kept) -> Delivery:
-        kept.change(state="running", token=kept.token + 1, delivery=kept.delivery + 1)
-        message = kept.message
-        delivery = Delivery(
-            task_id=message.task_id,
-            token=kept.token,
-            name=message.name,
-            version=message.version,
-            body=message.body,
-            added_at=message.added_at,
-            due_at=kept.due_at,
-            attempt=kept.attempt,
-            delivery=kept.delivery,
-        )
-        self._held[message.task_id] = delivery
+        delivery = self._held[kept.message.task_id] = self._store.deliver(kept)
         return delivery
 
     async def acknowledge(self, delivery: Delivery) -> bool:
@@ -318,30 +258,11 @@ class MemoryConsumer(Consumer):
     async def _end(self, verdict: str, delivery: Delivery, /, **changes: Any) -> bool:
         if self._memory.verdicts is not None:
             await self._memory.verdicts(verdict, delivery)
-        kept = self._memory.kept[self._application, delivery.task_id]
+        kept = self._store.kept[delivery.task_id]
         if self._held.get(delivery.task_id) is not delivery or kept.token != delivery.token:
             return False
         del self._held[delivery.task_id]
-        kept.change(**changes)
+        self._store.change(delivery.task_id, **changes)
         self._memory.tell(verdict, delivery.task_id)
         self._memory.wake()
         return True
-
-
-def _entry(kept: Kept) -> Entry:
-    return Entry(
-        task_id=kept.message.task_id,
-        name=kept.message.name,
-        version=kept.message.version,
-        state=kept.state,
-        since=kept.since,
-        added_at=kept.message.added_at,
-        due_at=kept.due_at,
-        attempt=kept.attempt,
-        deliveries=kept.delivery,
-        owner=None,
-        lease_until=None,
-        unique_key=kept.message.unique_key,
-        unique_until=kept.message.unique_until,
-        reason=kept.reason,
-    )

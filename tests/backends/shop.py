@@ -9,9 +9,10 @@ from uuid import uuid4
 from ellar.app import App
 
 from bg_di import BackgroundTasks, BackgroundTasksModule, collect_background_tasks
-from bg_di.backend import Message
+from bg_di.backends import Message
+from bg_di.testing.memory import Kept
 from bg_di.wire import Envelope
-from tests.backends.memory import Kept, Memory, MemoryBackend
+from tests.backends.memory import Memory, MemoryBackend
 from tests.harness import application, running
 
 NAME = "shop"
@@ -82,6 +83,6 @@ class Shop:
         }
         body = Envelope(**parts).to_bytes() if body is None else body
         message = Message(task_id=task_id, name=name, body=body, added_at=parts["added_at"], due_at=0)
-        kept = self.memory.kept[self._name, task_id] = Kept(message, attempt=attempt)
+        kept = self.memory.of(self._name).kept[task_id] = Kept(message, attempt=attempt)
         self.memory.wake()
         return kept

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from bg_di.backend import Backend, Capability
+from bg_di.backends import Backend, Capability
 from bg_di.testing import BackendContract
 from tests.backends.memory import MemoryBackend
 

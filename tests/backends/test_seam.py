@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from bg_di.backend import Engine, Message
-from bg_di.backends import InProcessBackend
+from bg_di.backends import Engine, InProcessBackend, Message
 
 MESSAGE = Message(task_id="a", name="mail", body=b"", added_at=0, due_at=0)
 

@@ -34,10 +34,10 @@ from bg_di import (
     collect_background_tasks,
     current_background_tasks,
 )
-from bg_di.backend import Message
-from bg_di.backends.delivery import DeliveryTasks
+from bg_di.backends import Message
 from bg_di.errors import BackendUnavailable, BackgroundTasksNotAccepted, OutcomeUnknown, TaskTimedOut
 from bg_di.observers.otel import OpenTelemetryObserver
+from bg_di.working.delivery import DeliveryTasks
 from tests.backends.memory import Memory, MemoryBackend
 from tests.backends.shop import Shop
 from tests.harness import Log, concurrently, module, request, running

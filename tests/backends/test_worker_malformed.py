@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from bg_di import background_task
-from bg_di.backend import Message
+from bg_di.backends import Message
+from bg_di.testing.memory import Kept
 from bg_di.wire import CallFormat, Envelope
 from bg_di.wire.reader import _READERS
-from tests.backends.memory import Kept
 from tests.backends.shop import NAME, Shop
 from tests.harness import Log, running
 
@@ -75,7 +75,7 @@ def put(shop: Shop, body: bytes | None, task_id: str = "1f", name: str = "order"
     if body is None:
         body = replace(ENVELOPE, task_id=task_id, timeout=None).to_bytes()
     kept = Kept(Message(task_id=task_id, name=name, body=body, added_at=0, due_at=0))
-    shop.memory.kept[NAME, task_id] = kept
+    shop.memory.of(NAME).kept[task_id] = kept
     shop.memory.wake()
     return kept
 
@@ -169,7 +169,7 @@ async def test_what_nobody_expected_ends_one_task_and_not_the_worker(log: Log) -
 
 async def fuzz(bodies: list[bytes], it: Shop, log: Log) -> None:
     """Give all of them to a worker that is up, with some that run in between, and see what became of each."""
-    it.memory.kept.clear()
+    it.memory.of(NAME).kept.clear()
     it.memory.told.clear()
     log.records.clear()
     ran.clear()

@@ -8,6 +8,7 @@ import pytest
 from ellar.common import Inject
 
 from bg_di import INJECTED, BackgroundTasks, Retry, TaskContext, background_task
+from bg_di.values import seconds
 from bg_di.wire import Envelope
 from tests.backends.memory import MemoryBackend
 from tests.backends.shop import NAME, Shop
@@ -108,6 +109,33 @@ async def test_an_error_that_is_not_worth_it_is_the_end(on: Any, error: BaseExce
     await shop.add(task)
     await shop.work(*verdicts)
     assert len(made) == len(verdicts)
+
+
+@pytest.mark.parametrize("told", [0, 0.0, 3000, 3000.5, timedelta(hours=1), timedelta(0)])
+async def test_a_predicate_may_say_how_long_to_wait(told: Any) -> None:
+    """At once too, and longer than any other wait, which has no part in it."""
+    task = flaky(fails=OSError("busy"), total=1, retry=at_once(on=lambda error: told, wait_initial=5, wait_max=9))
+    shop = Shop(task)
+    await shop.add(task)
+    kept = shop.memory.one()
+    async with shop.working("reschedule", "acknowledge") as memory:
+        since = time.time()
+        await memory.until("reschedule")
+        wait = seconds(told)
+        assert since + wait <= kept.due_at <= time.time() + wait
+        memory.jump(wait)
+    assert made == [1, 2]
+
+
+async def test_a_wait_that_is_none_is_the_tasks_failure() -> None:
+    """It names what was said."""
+    heard = Heard()
+    task = flaky(fails=OSError("busy"), retry=at_once(on=lambda error: -1))
+    shop = Shop(task, more=hears(heard))
+    await shop.add(task)
+    await shop.work("bury")
+    [failure] = heard.failures
+    assert str(failure.error) == "Retry(on=-1): give seconds, as a number or a timedelta, that are not negative"
 
 
 async def test_a_predicate_that_raises_is_the_tasks_failure() -> None:

@@ -12,8 +12,8 @@ import pytest
 from ellar.common import Inject
 
 from bg_di import INJECTED, BackgroundTasks, TaskObserver, TaskRecord, background_task, current_background_tasks
-from bg_di.backends import worker
 from bg_di.errors import BackendUnavailable
+from bg_di.working import worker
 from tests.backends.shop import Shop
 from tests.backends.test_worker import Heard, hears
 from tests.harness import Log, running

@@ -19,7 +19,7 @@ from bg_di import (
     TaskFailure,
     background_task,
 )
-from bg_di.backend import Backend
+from bg_di.backends import Backend
 from tests.chaos.record import Record
 from tests.chaos.windows import Death, DyingObserver
 

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bg_di.backend import Backend
+from bg_di.backends import Backend
 from tests.chaos.record import History, Record, Run
 from tests.chaos.scene import Role, Scene
 from tests.chaos.windows import Death, Window
@@ -42,6 +42,7 @@ class Ground(ABC):
         rest: seconds after which a process that is stopped is taken for dead.
         scene: what the driver shares.
         roles, site: of the processes. They are there as long as it is `laid`.
+        engine: what keeps the tasks, and its version. It is there once it was `laid`.
     """
 
     windows: ClassVar[Sequence[Window]]
@@ -49,6 +50,7 @@ class Ground(ABC):
 
     roles: Sequence[Role]
     site: Site
+    engine: tuple[str, str]
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from bg_di.backend import Entry
+from bg_di.backends import Entry
 from bg_di.backends.sqlite import SqliteBackend, statements
 from tests.chaos.ground import Ground, Site
 from tests.chaos.ports import free_port
@@ -78,6 +78,7 @@ class SqliteGround(Ground):
 
     windows: ClassVar = (UNCOMMITTED, UNANSWERED, UNSTARTED, UNACKNOWLEDGED, TAKEOVER)
     rest: ClassVar = LEASE * 1.5
+    engine = ("SQLite", sqlite3.sqlite_version)
 
     @asynccontextmanager
     async def laid(self) -> AsyncGenerator[None]:

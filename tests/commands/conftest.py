@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bg_di.backend import Message
+from bg_di.backends import Message
 from bg_di.backends.sqlite import SqliteBackend
 from tests.commands import shop
 

@@ -11,10 +11,11 @@ from typing import ClassVar
 import pytest
 from ellar.app import App
 
-from bg_di.backend import Capability, Counts
+from bg_di.backends import Capability, Counts
 from bg_di.backends.sqlite import SqliteBackend
 from bg_di.commands.main import main
-from tests.backends.memory import Kept, Memory, MemoryBackend, MemoryEngine, SimpleBackend
+from bg_di.testing.memory import Kept
+from tests.backends.memory import Memory, MemoryBackend, MemoryEngine, SimpleBackend
 from tests.commands import shop
 from tests.commands.conftest import SECRET, keep, message
 from tests.commands.process import PYTHON, ROOT, run
@@ -325,7 +326,7 @@ def test_an_engine_that_shows_no_tasks_may_still_put_them_back(typed: Typed) -> 
     """Why one of them is not, it cannot tell."""
     memory = Memory()
     for task_id in ("one", "two"):
-        memory.kept["shop", task_id] = Kept(message(task_id), state="dead")
+        memory.of("shop").kept[task_id] = Kept(message(task_id), state="dead")
     typed.app = shop.shop(backends={"durable": Counting(memory=memory)})
     assert typed("retry", "one", "gone") == 1
     assert typed.out == "one is put back\n"

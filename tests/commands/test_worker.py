@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bg_di import collect_background_tasks
-from bg_di.backend import Entry
+from bg_di.backends import Entry
 from bg_di.backends.sqlite import SqliteBackend
 from bg_di.commands.application import Application
 from tests.commands import shop

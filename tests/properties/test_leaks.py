@@ -23,8 +23,8 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bg_di import TaskErrorHandler, TaskFailure, current_background_tasks
+from bg_di.calls.task import Origin
 from bg_di.edge.connection import ConnectionTasks
-from bg_di.task import Origin
 from tests.harness import Client, application, concurrently
 
 serving: ContextVar[anyio.CancelScope] = ContextVar("serving")

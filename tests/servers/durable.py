@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bg_di import INJECTED, BackgroundTasks, BackgroundTasksModule, TaskContext, background_task
-from bg_di.backend import Backend
+from bg_di.backends import Backend
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.sqlite import SqliteBackend
 from tests.servers import logs

@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from bg_di import BackgroundTasksModule, background_task
-from bg_di.backend import Message
+from bg_di.backends import Message
 from bg_di.errors import BackendUnavailable
 from bg_di.wire import Envelope
 from tests.backends.memory import Memory, MemoryBackend

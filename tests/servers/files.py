@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bg_di.backend import Engine
+from bg_di.backends import Engine
 from bg_di.backends.sqlite import SqliteBackend
 from tests.servers.stage import PATIENCE
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from bg_di.backend import Counts
+from bg_di.backends import Counts
 from bg_di.backends.rabbitmq import RabbitBackend
 from tests.servers.files import SETTINGS, opened, settings, states
 

@@ -38,9 +38,9 @@ class Kind:
     ended: int
     listens: bool = True
 
-    def arguments(self, port: int, app: str, seconds: int | None, options: tuple[str, ...]) -> list[str]:
+    def arguments(self, python: str, port: int, app: str, seconds: int | None, options: tuple[str, ...]) -> list[str]:
         limit = [f"{self.limit}={seconds}"] if seconds else []
-        return [sys.executable, "-m", *self.command.format(host=HOST, port=port).split(), *limit, *options, app]
+        return [python, "-m", *self.command.format(host=HOST, port=port).split(), *limit, *options, app]
 
 
 def _uvicorn(http: str) -> Kind:
@@ -91,6 +91,7 @@ class Server:
         *options: more of them.
         seconds: how long it waits for what runs when it is told to end; None for its default.
         environment: what its process finds there, beside what this one has.
+        python: the interpreter, which decides what is installed.
 
     Attributes:
         port: where it listens.
@@ -104,11 +105,12 @@ class Server:
         *options: str,
         seconds: int | None = None,
         environment: Mapping[str, str] | None = None,
+        python: str = sys.executable,
     ) -> None:
         self.port = _free_port()
         self._kind = WORKER if kind == "worker" else KINDS[kind]
         self._environment = {**os.environ, **(environment or {})}
-        self._arguments = self._kind.arguments(self.port, app, seconds, options)
+        self._arguments = self._kind.arguments(python, self.port, app, seconds, options)
         self._lines: list[str] = []
         self._printed = Condition()
 

@@ -20,7 +20,7 @@ from bg_di import (
     background_task,
     current_background_tasks,
 )
-from bg_di.testing import RecordingBackgroundTasks
+from bg_di.testing import AddedTask, RecordingBackgroundTasks
 
 
 async def send(address: str, *, subject: str = "hello") -> bool:
@@ -146,7 +146,7 @@ async def recording() -> None:
     real: BackgroundTasks = tasks
     real.add_task(send, "ada@example.org")
     one: BackgroundTask = tasks.one(send, "ada@example.org")
-    every: list[BackgroundTask] = tasks.all(send, subject="hello")
+    every: list[AddedTask] = tasks.all(send, subject="hello")
     tasks.assert_not_added(send_sync)
     tasks.assert_none()
     await tasks.drain()

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, Final
 
-from bg_di.backend import Backend, Capability
+from bg_di.backends.backend import Backend
+from bg_di.backends.capabilities import Capability
 from bg_di.backends.rabbitmq.addresses import parsed
 from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.engine import RabbitEngine

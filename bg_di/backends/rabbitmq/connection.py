@@ -1,14 +1,13 @@
 """A connection to a broker that can be dropped."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 import aio_pika
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
-# Seconds that a connection has to be closed in good order.
-_CLOSING: Final = 2.0
+from bg_di.backends.rabbitmq.terms import ENDING
 
 
 class Connection(aio_pika.Connection):
@@ -22,7 +21,7 @@ class Connection(aio_pika.Connection):
     async def hang_up(self) -> None:
         """Close it; it is dropped if that takes too long."""
         closing = asyncio.create_task(self.close())
-        done, _ = await asyncio.wait([closing], timeout=_CLOSING)
+        done, _ = await asyncio.wait([closing], timeout=ENDING)
         if not done:
             self._streams.drop()
 

@@ -12,7 +12,8 @@ from uuid import uuid4
 from aio_pika.abc import AbstractIncomingMessage
 
 from bg_di import log
-from bg_di.backend import Consumer, Delivery
+from bg_di.backends.backend import Consumer
+from bg_di.backends.messages import Delivery
 from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled
 from bg_di.backends.rabbitmq.in_hand import Held, InHand
@@ -21,13 +22,11 @@ from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.publisher import Publisher
 from bg_di.backends.rabbitmq.queues import Queues
 from bg_di.backends.rabbitmq.subscription import Subscription
-from bg_di.backends.rabbitmq.terms import Terms
+from bg_di.backends.rabbitmq.terms import PAUSE, Terms
 from bg_di.errors import BackendUnavailable, MessageMalformed
 
 Lost = Callable[[str, str, str], None]
 
-# Seconds between two tries to pass a message on.
-_PAUSE: Final = 0.5
 # Seconds after which a broker has sent what an acknowledgement has made it choose.
 _QUIET: Final = 0.1
 
@@ -64,8 +63,8 @@ class RabbitConsumer(Consumer):
         self._patience = terms.publish_timeout
         self._judge = Judge(queues, terms, names=names, version=version)
         self._lost = lost
-        self._subscription = Subscription(dial, queues, terms, self._take)
         self._in_hand = InHand()
+        self._subscription = Subscription(dial, queues, terms, self._take, self._in_hand.orphan)
         self._ready: deque[Held] = deque()
         self._more = asyncio.Event()
         self._moving: set[asyncio.Task[None]] = set()
@@ -178,7 +177,7 @@ class RabbitConsumer(Consumer):
         if self._in_hand.has_ended(parcel):
             self._start(_acknowledged_alone(message))
         elif held := self._in_hand.take(parcel, message):
-            move = self._judge.move(parcel)
+            move = self._judge.move(held)
             if move is None:
                 self._ready.append(held)
                 self._more.set()
@@ -200,7 +199,7 @@ class RabbitConsumer(Consumer):
                 if not said:
                     log.not_passed_on(held.parcel.name, held.parcel.task_id, error)
                 said = True
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(PAUSE)
             else:
                 await self._end(held)
                 if move.lost is not None:
@@ -214,7 +213,7 @@ class RabbitConsumer(Consumer):
         reason = f"it is no message of bg_di: {malformed}"
         parcel = Parcel(task_id=uuid4().hex, name="", version=0, body=message.body, added_at=now, due_at=now)
         held = cast(Held, self._in_hand.take(parcel, message))
-        await self._pass_on(held, Move(self._queues.dead, parcel.died(reason=reason), lost=reason))
+        await self._pass_on(held, Move(self._queues.dead, held.successor.died(reason=reason), lost=reason))
 
     async def _replace(self, delivery: Delivery, move_of: Callable[[Parcel], Move]) -> bool:
         """Put what comes after a delivery in its place: first that is there, and then it is acknowledged."""
@@ -224,7 +223,7 @@ class RabbitConsumer(Consumer):
         if not held.is_alive:
             self._lose(held)
             return False
-        move = move_of(replace(held.parcel, copy=held.successor))
+        move = move_of(held.successor)
         await self._publisher.publish(move.queue, move.parcel)
         return await self._end(held)
 
@@ -236,7 +235,7 @@ class RabbitConsumer(Consumer):
         except asyncio.CancelledError:  # it has ended all the same, and is not to go back
             await self._tell(messages)
             raise
-        return await self._tell(messages)
+        return await self._tell(messages) or held.is_orphan
 
     async def _tell(self, messages: Sequence[AbstractIncomingMessage]) -> bool:
         """Acknowledge them; whether the broker could be told of any."""

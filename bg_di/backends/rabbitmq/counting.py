@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bg_di.backend import Counts
+from bg_di.backends.messages import Counts
 from bg_di.backends.rabbitmq.dial import Dial, length
 from bg_di.backends.rabbitmq.queues import Queues
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
@@ -84,10 +84,9 @@ class Dial:
         Raises:
             BackendOccupied: there is one of its name, and another kind. It names both.
         """
-        # In a channel of its own, which the broker closes if it refuses.
-        channel = await connection.channel()
         try:
-            await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+            async with _asking(connection) as channel:
+                await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
         except ChannelPreconditionFailed as error:
             raise BackendOccupied(
                 self.address,
@@ -95,21 +94,25 @@ class Dial:
                 f"is needed is {dict(queue.arguments)}: delete the queue when it is empty, or give the application "
                 "another name",
             ) from error
-        else:
-            await channel.close()
 
 
 async def length(connection: AbstractConnection, queue: Queue) -> int:
     """How many messages a queue has that nobody has in hand; none if there is no such queue."""
-    # In a channel of its own, which the broker closes if there is none.
-    channel = await connection.channel()
     try:
-        # What `declare_queue` says is stale.
-        declared = await (await channel.get_underlay_channel()).queue_declare(queue.name, passive=True)
+        async with _asking(connection) as channel:
+            # What `declare_queue` says is stale.
+            declared = await (await channel.get_underlay_channel()).queue_declare(queue.name, passive=True)
     except ChannelNotFoundEntity:
         return 0
-    await channel.close()
     return declared.message_count or 0
+
+
+@asynccontextmanager
+async def _asking(connection: AbstractConnection) -> AsyncGenerator[AbstractChannel]:
+    """A channel for one question. Whatever the broker refuses, it closes the channel by itself."""
+    channel = await connection.channel()
+    yield channel
+    await channel.close()
 
 
 def _told(heartbeat: int) -> int:

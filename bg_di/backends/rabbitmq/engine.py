@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from bg_di.backend import Accepted, Counts, Engine, Message
+from bg_di.backends.backend import Engine
+from bg_di.backends.messages import Accepted, Counts, Message
 from bg_di.backends.rabbitmq.consumer import Lost, RabbitConsumer
 from bg_di.backends.rabbitmq.counting import counted
 from bg_di.backends.rabbitmq.dead import forget, put_back
@@ -14,12 +15,10 @@ from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.publisher import Publisher
 from bg_di.backends.rabbitmq.queues import Queues
-from bg_di.backends.rabbitmq.terms import Terms
+from bg_di.backends.rabbitmq.terms import ENDING, Terms
 from bg_di.errors import BackendUnavailable
 
 Answer = TypeVar("Answer")
-
-_CLOSING: Final = 2.0
 
 
 class RabbitEngine(Engine):
@@ -124,6 +123,6 @@ async def _to_its_end(asking: Coroutine[Any, Any, Answer]) -> Answer:
         return await asking
     finally:
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSING):
+            async with asyncio.timeout(ENDING):
                 others = asyncio.all_tasks() - {asyncio.current_task()}
                 await asyncio.gather(*others, return_exceptions=True)

@@ -5,8 +5,8 @@ the task still runs, or when its acknowledgement has got lost.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final
 from uuid import uuid4
@@ -14,7 +14,7 @@ from uuid import uuid4
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelInvalidStateError
 
-from bg_di.backend import Delivery
+from bg_di.backends.messages import Delivery
 from bg_di.backends.rabbitmq.parcel import Parcel
 
 # How many it remembers. Only what was unacknowledged when a connection broke comes twice.
@@ -31,19 +31,30 @@ class Held:
         messages: all that stand for it, by their copies: what comes again while it is in hand is settled with it.
         others: other copies of the task that have come meanwhile. What takes its place may be quicker than the broker's
             confirmation, and so may what comes after that: they are settled with it only if it succeeds.
-        successor: the copy that takes its place, the same however often it is tried.
+        orphaned: of the messages of which subscriptions there is nothing on a broker any more.
     """
 
     parcel: Parcel
     delivery: Delivery
     messages: list[tuple[str, AbstractIncomingMessage]]
+    orphaned: Collection[str]
     others: list[tuple[str, AbstractIncomingMessage]] = field(default_factory=list)
-    successor: str = field(default_factory=lambda: uuid4().hex)
+    _next_copy: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def successor(self) -> Parcel:
+        """What takes its place: another copy, and the same one however often it is tried."""
+        return replace(self.parcel, copy=self._next_copy)
 
     @property
     def is_alive(self) -> bool:
-        """Whether the broker still waits to hear what becomes of it here."""
-        return any(_is_open(message) for _, message in self.messages)
+        """Whether it is nobody else's: the broker waits to hear what becomes of it here, or has it no more."""
+        return self.is_orphan or any(_is_open(message) for _, message in self.messages)
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether it is nowhere but here, whatever becomes of the connection that it came by."""
+        return any(message.consumer_tag in self.orphaned for _, message in self.messages)
 
 
 class InHand:
@@ -52,6 +63,7 @@ class InHand:
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._orphaned: set[str] = set()
         self._tokens = count(1)
 
     def take(self, parcel: Parcel, message: AbstractIncomingMessage) -> Held | None:
@@ -65,7 +77,7 @@ class InHand:
             beside = held.messages if parcel.copy == held.parcel.copy else held.others
             beside.append((parcel.copy, message))
             return None
-        held = Held(parcel, _delivery(parcel, next(self._tokens)), [(parcel.copy, message)])
+        held = Held(parcel, _delivery(parcel, next(self._tokens)), [(parcel.copy, message)], self._orphaned)
         self._held[parcel.task_id] = held
         return held
 
@@ -77,6 +89,10 @@ class InHand:
     def all(self) -> Sequence[Held]:
         """Whatever is in hand."""
         return list(self._held.values())
+
+    def orphan(self, tag: str) -> None:
+        """The queue of a subscription was deleted, and with it what had come of it."""
+        self._orphaned.add(tag)
 
     def lose(self, held: Held) -> None:
         """It is somebody else's now, or comes again."""

@@ -4,8 +4,8 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
-from uuid import uuid4
 
+from bg_di.backends.rabbitmq.in_hand import Held
 from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.queues import Queue, Queues
 from bg_di.backends.rabbitmq.terms import Terms
@@ -43,29 +43,25 @@ class Judge:
         self._names = frozenset(names)
         self._version = version
 
-    def move(self, parcel: Parcel) -> Move | None:
+    def move(self, held: Held) -> Move | None:
         """Where a task goes that has come; None if it is to be run."""
-        now = time.time()
+        parcel, now = held.parcel, time.time()
         if parcel.due_at > now:
-            return Move(self._queues.until(parcel.due_at), replace(_successor(parcel), deliveries=0))
+            return Move(self._queues.until(parcel.due_at), replace(held.successor, deliveries=0))
         if parcel.name not in self._names or parcel.version > self._version:
-            return self._unknown(parcel, now)
+            return self._unknown(held, now)
         if parcel.deliveries >= self._terms.max_deliveries:
-            return self._dead(parcel, f"it was delivered {parcel.deliveries} times, and no worker has ended it")
+            return self._dead(held, f"it was delivered {parcel.deliveries} times, and no worker has ended it")
         return None
 
-    def _unknown(self, parcel: Parcel, now: float) -> Move:
-        since = now if parcel.unknown_since is None else parcel.unknown_since
+    def _unknown(self, held: Held, now: float) -> Move:
+        since = now if held.parcel.unknown_since is None else held.parcel.unknown_since
         waited = max(0.0, now - since)
         left = self._terms.unknown_after - waited
         if left <= 0:
-            return self._dead(parcel, f"no worker knew it for {self._terms.unknown_after:g} seconds")
+            return self._dead(held, f"no worker knew it for {self._terms.unknown_after:g} seconds")
         wait = min(left, _LONGEST, max(_SHORTEST, waited / 4))
-        return Move(self._queues.delay(wait), replace(_successor(parcel), unknown_since=since))
+        return Move(self._queues.delay(wait), replace(held.successor, unknown_since=since))
 
-    def _dead(self, parcel: Parcel, reason: str) -> Move:
-        return Move(self._queues.dead, parcel.died(reason=reason), lost=reason)
-
-
-def _successor(parcel: Parcel) -> Parcel:
-    return replace(parcel, copy=uuid4().hex)
+    def _dead(self, held: Held, reason: str) -> Move:
+        return Move(self._queues.dead, held.successor.died(reason=reason), lost=reason)

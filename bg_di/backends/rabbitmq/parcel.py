@@ -9,7 +9,7 @@ from uuid import uuid4
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractIncomingMessage
 
-from bg_di import backend
+from bg_di.backends import messages
 from bg_di.errors import MessageMalformed
 
 # What the broker itself notes of a message that it has delivered before.
@@ -47,7 +47,7 @@ class Parcel:
     died_at: float | None = None
 
     @classmethod
-    def of(cls, message: backend.Message) -> Self:
+    def of(cls, message: messages.Message) -> Self:
         """A task that is handed over. Handed over again it is the same copy."""
         return cls(
             task_id=message.task_id,
@@ -97,7 +97,6 @@ class Parcel:
         """The task as it is kept with the reason."""
         return replace(
             self,
-            copy=uuid4().hex,
             attempt=self.attempt if attempt is None else attempt,
             reason=reason,
             died_at=time.time(),

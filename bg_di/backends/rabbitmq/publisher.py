@@ -12,13 +12,11 @@ from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.queues import Queue, Queues
-from bg_di.backends.rabbitmq.terms import Terms
+from bg_di.backends.rabbitmq.terms import ENDING, Terms
 from bg_di.errors import BackendUnavailable, OutcomeUnknown
 
 # Seconds before a queue that has been deleted is declared anew: who listened to it is to hear of it first.
 _REST: Final = 1.0
-# Seconds that a channel has to be closed.
-_CLOSING: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -151,4 +149,4 @@ class Publisher:
     async def _let_go(self, line: _Line) -> None:
         """Close a channel that has been replaced, as soon as nobody waits for an answer on it."""
         if line is not self._line and not line.under_way and not line.channel.is_closed:
-            await asyncio.wait([asyncio.ensure_future(line.channel.close())], timeout=_CLOSING)
+            await asyncio.wait([asyncio.ensure_future(line.channel.close())], timeout=ENDING)

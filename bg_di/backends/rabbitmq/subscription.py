@@ -3,22 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import cast
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aiormq import spec
 
 from bg_di import log
 from bg_di.backends.rabbitmq.connection import Connection
 from bg_di.backends.rabbitmq.dial import Dial
 from bg_di.backends.rabbitmq.failures import FAILURES, unless_cancelled, why
 from bg_di.backends.rabbitmq.queues import Queues
-from bg_di.backends.rabbitmq.terms import Terms
+from bg_di.backends.rabbitmq.terms import ENDING, PAUSE, Terms
 from bg_di.errors import BackendUnavailable
-
-# Seconds between two tries to be connected again.
-_PAUSE: Final = 0.5
-# Seconds for the broker to confirm that it sends no more.
-_CANCELLING: Final = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -48,18 +44,25 @@ class Subscription:
 
     Args:
         take: is called in the event loop with each message.
+        orphan: is called with the tag that messages had, when their queue was deleted.
     """
 
     _line: _Line
     _keeping: "asyncio.Task[None]"
 
     def __init__(
-        self, dial: Dial, queues: Queues, terms: Terms, take: Callable[[AbstractIncomingMessage], None]
+        self,
+        dial: Dial,
+        queues: Queues,
+        terms: Terms,
+        take: Callable[[AbstractIncomingMessage], None],
+        orphan: Callable[[str], None],
     ) -> None:
         self._dial = dial
         self._queues = queues
         self._terms = terms
         self._take = take
+        self._orphan = orphan
 
     async def open(self) -> None:
         """Begin.
@@ -77,7 +80,7 @@ class Subscription:
         self._keeping.cancel()
         await asyncio.wait([self._keeping])
         try:
-            async with asyncio.timeout(_CANCELLING):
+            async with asyncio.timeout(ENDING):
                 await cast(AbstractQueue, self._line.queue).cancel(self._line.tag)
         except FAILURES as error:  # then nothing comes anyway
             unless_cancelled(error)
@@ -96,7 +99,7 @@ class Subscription:
     async def _insist(self) -> None:
         said = ""
         while True:
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(PAUSE)
             try:
                 self._line = await self._again()
             except Exception as error:  # noqa: BLE001  # whatever the client raises, a worker is not to stay away
@@ -107,10 +110,7 @@ class Subscription:
                 return
 
     async def _again(self) -> _Line:
-        """A connection on which messages come: the old one, if only the queue was deleted.
-
-        What had come from it is on no broker any more, and is nobody else's: while its channel is kept it is in hand.
-        """
+        """A connection on which messages come: the old one, if only the queue was deleted."""
         line = self._line
         if line.channel.is_closed:
             await line.connection.hang_up()
@@ -142,8 +142,13 @@ class Subscription:
         await line.channel.set_qos(prefetch_count=self._terms.concurrency)
         line.channel.close_callbacks.add(line.go)
         # The broker says so when the queue is deleted.
-        (await line.channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(line.go)
+        callbacks = (await line.channel.get_underlay_channel()).on_consumer_cancel_callbacks
+        callbacks.add(lambda frame: self._deleted(line, frame))
         await self._listen(line)
+
+    def _deleted(self, line: _Line, frame: spec.Basic.Cancel) -> None:
+        self._orphan(frame.consumer_tag or "")
+        line.go()
 
     async def _declare(self, connection: Connection) -> None:
         for queue in (self._queues.dead, self._queues.tasks):

@@ -1,6 +1,12 @@
 """On which terms an engine works: what a user has chosen, durations as seconds."""
 
 from dataclasses import dataclass
+from typing import Final
+
+# Seconds that a broker has to confirm the end of something: a connection, a channel, or that it sends no more.
+ENDING: Final = 2.0
+# Seconds between two tries of a worker, to be connected again and to pass a message on.
+PAUSE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

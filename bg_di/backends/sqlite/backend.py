@@ -5,7 +5,8 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import ClassVar, Final
 
-from bg_di.backend import Backend, Capability
+from bg_di.backends.backend import Backend
+from bg_di.backends.capabilities import Capability
 from bg_di.backends.sqlite.engine import SqliteEngine
 from bg_di.backends.sqlite.terms import Terms
 from bg_di.values import Seconds, is_number, positive, seconds, wrong

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Final
 
 from bg_di import log
-from bg_di.backend import Consumer, Delivery, Entry
+from bg_di.backends.backend import Consumer
+from bg_di.backends.messages import Delivery, Entry
 from bg_di.backends.sqlite.file import TaskFile
 from bg_di.backends.sqlite.heartbeat import Heartbeat, Knowledge
 from bg_di.backends.sqlite.in_hand import InHand, Receipt

@@ -8,7 +8,8 @@ from copy import copy
 from functools import partial
 from typing import Any, Final
 
-from bg_di.backend import Accepted, Counts, Engine, Entry, Message, StoredState
+from bg_di.backends.backend import Engine
+from bg_di.backends.messages import Accepted, Counts, Entry, Message, StoredState
 from bg_di.backends.sqlite.consumer import Lost, SqliteConsumer
 from bg_di.backends.sqlite.file import TaskFile
 from bg_di.backends.sqlite.heartbeat import Knowledge

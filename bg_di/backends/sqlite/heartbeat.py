@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from bg_di.backend import Delivery, Entry
+from bg_di.backends.messages import Delivery, Entry
 from bg_di.backends.sqlite.file import Operation, TaskFile
 from bg_di.backends.sqlite.in_hand import InHand
 from bg_di.backends.sqlite.owner import Owner, clean, dead

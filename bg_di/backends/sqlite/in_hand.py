@@ -6,7 +6,7 @@ what has ended would be taken for lost meanwhile.
 
 from collections.abc import Iterable, Sequence
 
-from bg_di.backend import Delivery
+from bg_di.backends.messages import Delivery
 
 
 class Receipt:

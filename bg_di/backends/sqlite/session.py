@@ -9,13 +9,13 @@ from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
-from bg_di.backend import Accepted, Message
+from bg_di.backends.messages import Accepted, Message
+from bg_di.backends.sessions import is_session, synchronous
 from bg_di.backends.sqlite.failures import explained
 from bg_di.backends.sqlite.schema import is_current, upgrade
 from bg_di.backends.sqlite.session_tasks import SessionTask, SessionTasks
 from bg_di.backends.sqlite.store import Store
 from bg_di.errors import BackendUnavailable, InvalidOptions
-from bg_di.sessions import is_session, synchronous
 
 _REMEDY = "or leave the session out, and the task is handed over before the response leaves"
 

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 from weakref import ref
 
-from bg_di.backend import Accepted, Message
+from bg_di.backends.messages import Accepted, Message
 from bg_di.backends.sqlite.store import Store
 
 
@@ -30,11 +30,15 @@ class SessionTask:
         self.transaction: Callable[[], Any] = lambda: None
         self.outcome: Accepted | None = None
 
+    @property
+    def task_id(self) -> str:
+        return self._message.task_id
+
     def write(self, store: Store) -> None:
         [accepted] = store.accept([self._message])
         task_id = accepted.task_id
         # It may have been written before, in the same transaction.
-        self.outcome = Accepted(task_id=task_id, is_new=task_id == self._message.task_id)
+        self.outcome = Accepted(task_id=task_id, is_new=task_id == self.task_id)
 
 
 class SessionTasks:

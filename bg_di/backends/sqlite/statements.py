@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Final
 
-from bg_di.backend import Entry
+from bg_di.backends.messages import Entry
 
 # Of whom a unique key says that another task is not to be accepted.
 _HOLDS: Final = "({0}state IN ('accepted', 'running') OR ({0}state = 'succeeded' AND {0}unique_until > :now))"

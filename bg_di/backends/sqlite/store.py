@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import fields
 from typing import Any, Final
 
-from bg_di.backend import Accepted, Counts, Delivery, Entry, Message, StoredState
+from bg_di.backends.messages import Accepted, Counts, Delivery, Entry, Message, StoredState
 from bg_di.backends.sqlite import statements
 
 _DELIVERY: Final = tuple(field.name for field in fields(Delivery))

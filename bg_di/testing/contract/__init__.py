@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from bg_di.backend import Backend
+from bg_di.backends import Backend
 from bg_di.testing.contract.capabilities import Capabilities
 from bg_di.testing.contract.deliveries import Deliveries
 from bg_di.testing.contract.promise import needs_of

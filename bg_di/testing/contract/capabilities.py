@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from bg_di.backend import Accepted, Backend
+from bg_di.backends import Accepted, Backend
 from bg_di.testing.contract.handles import NAME, SOON, accepted, finished, message, opened, received, state, working
 from bg_di.testing.contract.promise import promise
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 
-from bg_di.backend import Accepted, Backend, Delivery
+from bg_di.backends import Accepted, Backend, Delivery
 from bg_di.testing.contract.handles import (
     NAME,
     SOON,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
 
-from bg_di.backend import Accepted, Backend, Consumer, Delivery, Engine, Message
+from bg_di.backends import Accepted, Backend, Consumer, Delivery, Engine, Message
 
 NAME: Final = "contract:known"
 SOON: Final = 0.1

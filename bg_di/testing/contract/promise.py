@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, TypeAlias
 
-from bg_di.backend import Backend, Capability
+from bg_di.backends import Backend, Capability
 
 Test: TypeAlias = Callable[[Any, Backend], Coroutine[Any, Any, None]]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bg_di.backend import Counts, Entry
+from bg_di.backends import Counts, Entry
 from bg_di.backends.sqlite import SqliteBackend
 from examples.signup.demo.people import Person
 from examples.signup.demo.timeline import (

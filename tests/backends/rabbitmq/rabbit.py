@@ -10,7 +10,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import QueueEmpty
 
-from bg_di.backend import Accepted, Consumer, Engine, Message
+from bg_di.backends import Accepted, Consumer, Engine, Message
 from bg_di.errors import BackendUnavailable
 
 PATIENCE = 30.0

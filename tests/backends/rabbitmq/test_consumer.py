@@ -9,7 +9,7 @@ from typing import Any, cast
 import aio_pika
 import pytest
 
-from bg_di.backend import Consumer, Engine
+from bg_di.backends import Consumer, Engine
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.rabbitmq.consumer import RabbitConsumer
 from bg_di.backends.rabbitmq.parcel import Parcel
@@ -231,6 +231,28 @@ async def test_what_is_in_hand_survives_the_queue_that_it_came_from(broker: Brok
         assert await consumer.acknowledge(done)
         assert await finished(consumer, 2) == {again.task_id, back.task_id}
         assert engine.counts().dead == 1
+
+
+async def test_what_is_in_hand_survives_its_queue_and_then_its_connection(
+    broker: Broker, application: str, log: Log
+) -> None:
+    """The broker has nothing that it could give back to anybody; what has come and not begun is no exception."""
+    async with behind_a_proxy(broker, application, log) as way, raw(broker.url) as channel:
+        accepted(await way.direct.accept([message() for _ in range(5)]))
+        again, back, dead, done = await received(way.consumer, 4)
+        ready = cast(RabbitConsumer, way.consumer)._ready
+        await until(lambda: ready)
+        waiting = ready[0].parcel.task_id
+        await channel.queue_delete(Queues(application).tasks.name)
+        await until(lambda: any("the queue was deleted" in line for line in log.messages))
+        way.proxy.cut()
+        await until(lambda: any(line.endswith("is back") for line in log.messages))
+        assert await way.consumer.reschedule(again, delay=0, attempt=1, reason="ValueError: no")
+        assert await way.consumer.release(back)
+        assert await way.consumer.bury(dead, attempt=1, reason="ValueError: no")
+        assert await way.consumer.acknowledge(done)
+        assert await finished(way.consumer, 3) == {again.task_id, back.task_id, waiting}
+        assert way.direct.counts().dead == 1
 
 
 async def test_a_queue_that_is_deleted_is_listened_to_on_another_connection_if_need_be(
@@ -505,21 +527,6 @@ async def test_what_is_on_its_way_when_a_worker_stops_gets_there(broker: Broker,
         async with working(way.direct, [unknown.name]) as other:
             assert await finished(other, 1) == {unknown.task_id}
         await channel.queue_delete(delay.name)
-
-
-async def test_the_last_ones_that_have_ended_are_remembered(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only so many."""
-    monkeypatch.setattr("bg_di.backends.rabbitmq.in_hand._REMEMBERED", 2)
-    engine: Any = RabbitBackend(broker.url).open("shop")
-    consumer = RabbitConsumer(
-        engine._dial, engine._queues, engine._terms, engine._publisher, names=[NAME], version=1, lost=Lost()
-    )
-    parcels = [Parcel.of(message()) for _ in range(3)]
-    for parcel in parcels:
-        held = consumer._in_hand.take(parcel, None)  # type: ignore[arg-type]
-        assert held is not None
-        consumer._in_hand.end(held)
-    assert [consumer._in_hand.has_ended(parcel) for parcel in parcels] == [False, True, True]
 
 
 async def test_what_has_ended_is_acknowledged_by_who_is_cut_off_while_it_rests(

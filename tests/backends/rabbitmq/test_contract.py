@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bg_di.backend import Backend
+from bg_di.backends import Backend
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.testing import BackendContract
 from tests.backends.rabbitmq.server import Broker

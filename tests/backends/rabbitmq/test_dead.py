@@ -5,7 +5,7 @@ import time
 import aio_pika
 import pytest
 
-from bg_di.backend import Engine
+from bg_di.backends import Engine
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.rabbitmq.dead import _dead
 from bg_di.backends.rabbitmq.engine import RabbitEngine

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from aio_pika.abc import AbstractChannel
 
-from bg_di.backend import Message
+from bg_di.backends import Message
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.rabbitmq.parcel import Parcel
 from bg_di.backends.rabbitmq.queues import Queues

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from bg_di.backend import Accepted
+from bg_di.backends import Accepted
 from bg_di.backends.rabbitmq import RabbitBackend
 from bg_di.backends.rabbitmq.counting import counted
 from bg_di.backends.rabbitmq.engine import RabbitEngine

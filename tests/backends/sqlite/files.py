@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bg_di.backend import Delivery, Message
+from bg_di.backends import Delivery, Message
 from bg_di.backends.sqlite import schema
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.thread import DatabaseThread

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bg_di.backend import Backend
+from bg_di.backends import Backend
 from bg_di.backends.sqlite import SqliteBackend
 from bg_di.testing import BackendContract
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bg_di.backend import Accepted, Delivery, Message
+from bg_di.backends import Accepted, Delivery, Message
 from bg_di.backends.sqlite import SqliteBackend
 from bg_di.backends.sqlite import consumer as consumer_module
 from bg_di.backends.sqlite.engine import SqliteEngine

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bg_di.backend import Delivery, Entry
+from bg_di.backends import Delivery, Entry
 from bg_di.backends.sqlite import heartbeat, pulse, rhythm
 from bg_di.backends.sqlite.file import Operation, TaskFile
 from bg_di.backends.sqlite.heartbeat import Heartbeat, Knowledge

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bg_di.backend import Accepted, Counts, Entry
+from bg_di.backends import Accepted, Counts, Entry
 from bg_di.backends.sqlite import statements
 from bg_di.backends.sqlite.store import Store
 from tests.backends.sqlite.files import NAME, claim, connect, ids, message

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from bg_di.backend import Delivery, StoredState
+from bg_di.backends import Delivery, StoredState
 from bg_di.backends.sqlite.store import Store
 from tests.backends.sqlite.files import claim, connect, message
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bg_di.backend import Accepted, Message
+from bg_di.backends import Accepted, Message
 from bg_di.backends.sqlite.file import Operation, TaskFile
 from bg_di.backends.sqlite.store import Store
 from bg_di.backends.sqlite.thread import DatabaseThread

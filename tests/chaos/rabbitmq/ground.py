@@ -44,6 +44,7 @@ class RabbitGround(Ground):
             _role(net, "other-worker", embedded=True),
         )
         with Broker(address=address, within=net.within(BROKER), erlang=_ERLANG) as broker:
+            self.engine = ("RabbitMQ", broker.control("version").strip())
             async with _ways(self, broker, net) as ways:
                 urls = {role.name: way.url for role, way in ways.items()}
                 self.site = Host(self.scene.folder, urls, net.is_apart)

@@ -1,0 +1,1 @@
+"""Who is told of tasks, and what is kept of them."""

@@ -1,0 +1,245 @@
+"""What tests say of the tasks that were added: the same words for those that ran and for those of a fake."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from starlette.background import BackgroundTask
+
+from bg_di.calls.task import Call
+from bg_di.declaring.binding import name_of
+from bg_di.record import State
+from bg_di.testing.matching import Wanted, shown
+
+_NOT_RUN: Final = frozenset({"dropped", "skipped", "cancelled"})
+FAILED: Final = frozenset({"failed", "timed_out", "dead"})
+
+
+class AddedTask(Call):
+    """A task that was added in a test.
+
+    Attributes:
+        func: what was added.
+        args: what it was called with, without what the container supplies.
+        kwargs: the same, by name.
+        task_id: the same in every record of it; empty in a fake, which has none.
+        name: as it was declared, else ``module:qualname`` of the function.
+        method: of the request that it was added in.
+        path: of the request that it was added in.
+        backend: the name of the engine that it was handed over to; None if it runs in the process.
+        attempt: which attempt runs or ran last; 0 before the first.
+        is_held: whether it is kept back, until the test says that it runs.
+        accepted_before_response: whether its engine had it before the response started; None if no engine has it.
+    """
+
+    def __init__(self, func: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        super().__init__(func, args, kwargs)
+        self.task_id = ""
+        self.name = name_of(func)
+        self.method = self.path = ""
+        self.backend: str | None = None
+        self.attempt = 0
+        self.is_held = False
+        self.accepted_before_response: bool | None = None
+        # Whether the test has seen how it ended.
+        self.is_looked_at = False
+        self._state: State = "waiting"
+        self._error: BaseException | None = None
+        self._reason: str | None = None
+
+    @property
+    def state(self) -> State:
+        """How it stands, as `bg_di.TaskRecord` has it. Whoever asks has seen a failure."""
+        self.is_looked_at = True
+        return self._state
+
+    @property
+    def error(self) -> BaseException | None:
+        """What its last attempt raised; None if it did not fail. Whoever asks has seen it."""
+        self.is_looked_at = True
+        return self._error
+
+    @property
+    def reason(self) -> str | None:
+        """Why it did not succeed, or did not run, in words."""
+        self.is_looked_at = True
+        return self._reason
+
+    def stands(self, state: State, *, error: BaseException | None = None, reason: str | None = None) -> None:
+        """Note how it stands now."""
+        self._state, self._error, self._reason = state, error, reason
+
+    def peek(self) -> tuple[State, BaseException | None, str | None]:
+        """State, error and reason, for who only shows them."""
+        return self._state, self._error, self._reason
+
+    def __str__(self) -> str:
+        state, error, reason = self.peek()
+        why = repr(error) if error is not None else reason
+        how = "held" if self.is_held else state
+        return f"{shown(self.func, self.args, self.kwargs)}: {how}{f', {why}' if why else ''}"
+
+
+class AddedTasks:
+    """Tasks that were added, in order, and what a test says of them.
+
+    Arguments are matched as the signature binds them, so that ``f(1)`` is ``f(x=1)``. What is not given may be
+    anything, and so may what is given as `unittest.mock.ANY`. What fails shows what was expected, what there was, and
+    the nearest to it.
+    """
+
+    @property
+    def tasks_added(self) -> Sequence[AddedTask]:
+        """What was added, in order."""
+        raise NotImplementedError
+
+    def _settle(self) -> None:
+        """Wait for what runs elsewhere, if that is possible here."""
+
+    def all(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> list[AddedTask]:
+        """The calls of `func` that were added, in order.
+
+        Args:
+            func: the function that was added; bound methods are equal if instance and function are.
+            *args: arguments that the calls must have.
+            **kwargs: the same, by name.
+
+        Raises:
+            TypeError: no call of the function could have these arguments.
+        """
+        return self._matching(Wanted(func, args, kwargs))
+
+    def one(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AddedTask:
+        """The only call of `func` that was added.
+
+        Args:
+            func: as for `all`.
+            *args: likewise.
+            **kwargs: likewise.
+
+        Raises:
+            AssertionError: there is none, or there are several.
+            TypeError: no call of the function could have these arguments.
+        """
+        __tracebackhide__ = True
+        wanted = Wanted(func, args, kwargs)
+        found = self._matching(wanted)
+        if len(found) != 1:
+            raise AssertionError(f"expected one {wanted}, found {len(found)}; {self._shown(wanted, found)}")
+        return found[0]
+
+    def assert_not_added(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        """Fail if a call of `func` was added.
+
+        Args:
+            func: as for `all`.
+            *args: likewise.
+            **kwargs: likewise.
+
+        Raises:
+            AssertionError: one was.
+        """
+        __tracebackhide__ = True
+        if self.all(func, *args, **kwargs):
+            raise AssertionError(f"{Wanted(func, args, kwargs)} was added; {self._shown()}")
+
+    def assert_none(self) -> None:
+        """Fail if anything was added.
+
+        Raises:
+            AssertionError: something was.
+        """
+        __tracebackhide__ = True
+        if self.tasks_added:
+            raise AssertionError(f"expected no background task; {self._shown()}")
+
+    def assert_ran(self, task: AddedTask | Callable[..., Any], /) -> AddedTask:
+        """Fail unless a task has run to its end, without an error.
+
+        Args:
+            task: from `one` or `all`, or the function, of which only one call was added.
+
+        Raises:
+            AssertionError: it has not.
+        """
+        __tracebackhide__ = True
+        task = self._ended(task)
+        if task.state != "succeeded":
+            raise AssertionError(f"expected that it has run: {task}") from task.error
+        return task
+
+    def assert_failed(
+        self, task: AddedTask | Callable[..., Any], error: type[BaseException] | tuple[type[BaseException], ...], /
+    ) -> AddedTask:
+        """Fail unless a task has failed, with an error of this type; for a timeout that is `bg_di.errors.TaskTimedOut`.
+
+        Args:
+            task: from `one` or `all`, or the function, of which only one call was added.
+            error: a type or a tuple of types.
+
+        Raises:
+            AssertionError: it has not.
+        """
+        __tracebackhide__ = True
+        task = self._ended(task)
+        if task.state not in FAILED or not isinstance(task.error, error):
+            raise AssertionError(f"expected that it has failed with {_named(error)}: {task}") from task.error
+        return task
+
+    def assert_skipped(self, task: AddedTask | Callable[..., Any], /, *, reason: str | None = None) -> AddedTask:
+        """Fail unless a task was not run: dropped, as its ``when`` was decided against it; skipped; or cancelled.
+
+        Args:
+            task: from `one` or `all`, or the function, of which only one call was added.
+            reason: what the reason must have in it; None: anything.
+
+        Raises:
+            AssertionError: it was run, or waits, or the reason is another one.
+        """
+        __tracebackhide__ = True
+        task = self._ended(task)
+        if task.state not in _NOT_RUN:
+            raise AssertionError(f"expected that it was not run: {task}") from task.error
+        if reason is not None and reason not in (task.reason or ""):
+            raise AssertionError(f"expected that it was not run because of {reason!r}: {task}")
+        return task
+
+    def assert_accepted(self, task: AddedTask | Callable[..., Any], /) -> AddedTask:
+        """Fail unless an engine had a task before the response started; outside of a request: unless one had it.
+
+        Args:
+            task: from `one` or `all`, or the function, of which only one call was added.
+
+        Raises:
+            AssertionError: no engine has it, or it had it only later.
+        """
+        __tracebackhide__ = True
+        task = self._ended(task)
+        if task.accepted_before_response is None:
+            raise AssertionError(f"expected that an engine has accepted it: {task}")
+        if not task.accepted_before_response:
+            raise AssertionError(f"expected that it was accepted before the response started, and it was later: {task}")
+        return task
+
+    def _ended(self, task: AddedTask | Callable[..., Any]) -> AddedTask:
+        __tracebackhide__ = True
+        self._settle()
+        return task if isinstance(task, AddedTask) else self.one(task)
+
+    def _matching(self, wanted: Wanted) -> list[AddedTask]:
+        return [task for task in self.tasks_added if wanted.matches(task)]
+
+    def _shown(self, wanted: Wanted | None = None, found: Sequence[BackgroundTask] = ()) -> str:
+        tasks = self.tasks_added
+        if not tasks:
+            return "nothing was added"
+        nearest = wanted.nearest(tasks) if wanted is not None and not found else None
+        lines = [
+            f"\n  {task}{f'  <- the nearest: {nearest[1]}' if nearest is not None and task is nearest[0] else ''}"
+            for task in tasks
+        ]
+        return f"added:{''.join(lines)}"
+
+
+def _named(error: type[BaseException] | tuple[type[BaseException], ...]) -> str:
+    types = error if isinstance(error, tuple) else (error,)
+    return " or ".join(each.__name__ for each in types)

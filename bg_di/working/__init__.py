@@ -1,0 +1,1 @@
+"""What engines deliver is run here."""
