@@ -190,7 +190,7 @@ class WatchedBackgroundTasks(AddedTasks):
         if said:
             raise AssertionError("background tasks of this test\n" + "\n".join(said))
 
-    # What every application asks, as `bg_di.overlay` has it.
+    # What every application asks, as `bg_di.calls.overlay` has it.
 
     def added(self, runner: Runner, plan: Plan) -> None:
         """A call was added."""
@@ -201,13 +201,11 @@ class WatchedBackgroundTasks(AddedTasks):
     def holds(self, runner: Runner, call: Waiting) -> bool:
         """Whether a call is held instead of being run."""
         plan = call[6]
-        if not isinstance(plan, Plan):  # it was added before the test
+        if not isinstance(plan, Plan) or not self._is_to_hold(plan.reference.task_id):
             return False
-        is_held = self._is_to_hold(plan.func)
-        if is_held:
-            self._held.append(HeldTask(runner, call, plan))
-            self.observer.hold(self.observer.of(plan.reference.task_id))
-        return is_held
+        self._held.append(HeldTask(runner, call, plan))
+        self.observer.hold(self.observer.of(plan.reference.task_id))
+        return True
 
     def engine(self, engines: Engines, name: str, backend: Backend) -> Engine:
         """What stands in the place of an engine."""
@@ -227,12 +225,15 @@ class WatchedBackgroundTasks(AddedTasks):
 
     def _may_run(self, task_id: str) -> bool:
         task = self.observer.of(task_id)
-        if self._is_to_hold(task.func):
+        if self._is_to_hold(task_id):
             self.observer.hold(task)
         return not task.is_held
 
-    def _is_to_hold(self, func: Callable[..., Any]) -> bool:
-        return any(_is_meant(func, only) for only in tuple(self._holding))
+    def _is_to_hold(self, task_id: str) -> bool:
+        task = self.observer.of(task_id)
+        if not task.task_id:  # it was added before the test, which would never run it
+            return False
+        return any(_is_meant(task.func, only) for only in tuple(self._holding))
 
     def _settle(self) -> None:
         try:
