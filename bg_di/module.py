@@ -32,6 +32,7 @@ from bg_di.observing.ledger import Ledger
 from bg_di.observing.observer import Observers
 from bg_di.options import Options
 from bg_di.running.attempts import Attempts
+from bg_di.running.planner import Planner
 from bg_di.running.runner import Runner
 from bg_di.running.threads import Threads
 
@@ -117,7 +118,8 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         container = EllarContainer(root.container.injector)
         runner = Runner(
             threads=threads,
-            attempts=Attempts(threads, container, observers, destinations),
+            planner=Planner(container, observers, destinations),
+            attempts=Attempts(threads, container, observers),
             engines=Engines(destinations.engines, application, container.sessions_here),
             ledger=Ledger(options.history),
             observers=observers,
@@ -150,7 +152,7 @@ class BackgroundTasksModule(ModuleBase, IApplicationReady):
         own = app.injector.get_module(type(self))
         assert own is not None, "Ellar calls this for modules of the application"
         options, runner, destinations = own.get(Options), own.get(Runner), own.get(Destinations)
-        destinations.list(list_tasks(options.tasks, runner.attempts.needs_of))
+        destinations.list(list_tasks(options.tasks, runner.planner.needs_of))
         run_inside = options.run_after == "response"
         runner.observers.watch(built(app.injector, observer) for observer in options.observers)
         modules = [cast(ModuleRefBase, data.value) for data in app.injector.tree_manager.modules.values()]

@@ -22,7 +22,8 @@ def options() -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
+    meaning, _, _ = text.partition(" Default: ")  # which stands above it
+    return meaning[0].upper() + meaning[1:]
 
 
 def _type(name: str, field: FieldInfo) -> str:

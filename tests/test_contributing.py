@@ -37,6 +37,6 @@ def test_every_file_and_command_that_is_named_is_there() -> None:
 def _drawn() -> Iterator[set[str]]:
     """Layer after layer."""
     picture = PAGE.partition("```text\n")[2].partition("```")[0]
-    rows = re.findall(r"^    (.*)$", picture, re.MULTILINE)
+    rows = re.findall(r"^(\S.*?)  +\S", picture, re.MULTILINE)
     for layer in " > ".join(rows).split(" > "):
         yield set(layer.split(", "))

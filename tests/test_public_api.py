@@ -1,6 +1,8 @@
 """The public names: what they are, how they are called, and that nothing else is needed."""
 
 import ast
+import subprocess
+import sys
 from difflib import unified_diff
 from importlib import import_module
 from pathlib import Path
@@ -36,3 +38,11 @@ def test_pages_use_nothing_else(page: Path) -> None:
             if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "bg_di":
                 assert node.module in MODULES, node.module
                 assert {alias.name for alias in node.names} <= names[node.module].keys(), ast.unparse(node)
+
+
+@pytest.mark.parametrize("module", ["bg_di", "bg_di.backends", "bg_di.testing", "bg_di.pytest_plugin"])
+def test_nothing_that_need_not_be_installed_is_imported(module: str) -> None:
+    """The plugin is imported wherever pytest runs and bg_di is installed, whatever is tested there."""
+    missing = ("httpx", "stamina", "aio_pika", "opentelemetry", "sentry_sdk", "sqlalchemy", "ellar_sql", "ellar_cli")
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing!r})); import {module}"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

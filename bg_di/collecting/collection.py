@@ -124,7 +124,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
         kwargs: Mapping[str, Any],
         policy: Mapping[str, Any] | None,
     ) -> Plan | Declaration | None:
-        plan = self._runner.attempts.plan(self, func, args, kwargs, policy)
+        plan = self._runner.planner.plan(self, func, args, kwargs, policy)
         if isinstance(plan, Plan):
             coroutine = self._runner.attempts.perform(plan) if plan.outgoing is None else _handed_over()
         else:

@@ -20,6 +20,7 @@ from bg_di.observing.ledger import Ledger
 from bg_di.observing.observer import Event, Observers
 from bg_di.record import NotRun, State
 from bg_di.running.attempts import Attempts
+from bg_di.running.planner import Planner
 from bg_di.running.threads import Threads
 
 
@@ -28,7 +29,8 @@ class Runner:
 
     Args:
         threads: where sync tasks run.
-        attempts: performs the tasks that are more than a plain call.
+        planner: plans the tasks that are more than a plain call.
+        attempts: performs them.
         engines: take what is handed over.
         ledger: takes what goes on.
         observers: hear what goes on.
@@ -44,6 +46,7 @@ class Runner:
         self,
         *,
         threads: Threads,
+        planner: Planner,
         attempts: Attempts,
         engines: Engines,
         ledger: Ledger,
@@ -53,6 +56,7 @@ class Runner:
         accept_timeout: float,
     ) -> None:
         self.threads = threads
+        self.planner = planner
         self.attempts = attempts
         self.engines = engines
         self.ledger = ledger

@@ -9,7 +9,7 @@ from bg_di.declaring.declare import declared, refuse_placeholder, refuse_timeout
 from bg_di.declaring.dependencies import missing, needs_of
 from bg_di.declaring.policy import DEFAULT
 from bg_di.edge.container import key_of
-from bg_di.running.attempts import refuse_arguments, unfolded
+from bg_di.running.planner import refuse_unfit, unfolded
 from bg_di.testing.matching import whole
 from bg_di.testing.words import AddedTask, AddedTasks
 
@@ -44,7 +44,7 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
             refuse_placeholder(func)
         needs = {} if declaration is None else needs_of(func, key_of)
         service = None if declaration is None else declaration.service
-        refuse_arguments(func, args, kwargs, missing(func, needs, whole(func, args), kwargs), service)
+        refuse_unfit(func, args, kwargs, missing(func, needs, whole(func, args), kwargs), service)
 
     def add_with(
         self, policy: Mapping[str, Any], func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -97,7 +97,7 @@ class StandIns:
                 return
 
     async def _attempt(self, runner: Runner, name: str, engine: HoldingEngine, kept: Kept) -> Verdict:
-        destinations, delivery = runner.attempts.destinations, engine.deliver(kept)
+        destinations, delivery = runner.planner.destinations, engine.deliver(kept)
         consumer = await engine.consume((), lost=_nobody)
         worker = Worker(runner, name, destinations.tasks, destinations.carried)
         try:

@@ -49,7 +49,7 @@ class Worker:
         self.name = name
         self._backend: Backend = runner.engines.backends[name]
         self._tasks = tasks
-        self._arrivals = Arrivals(runner.attempts.container, self._backend, tasks, carried)
+        self._arrivals = Arrivals(runner.planner.container, self._backend, tasks, carried)
         self._running: dict[asyncio.Task[None], Delivery] = {}
         self._is_away = self._cuts_off = False
 
