@@ -30,8 +30,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Remember which applications were there before the fixtures of a test have built its own, in whatever order."""
+    """Remember which applications were there before the fixtures of a test have built its own, in whatever order.
+
+    Who marks a test asks for the fixture, too.
+    """
     item.stash[_BEFORE] = WeakSet(covered())
+    asked_for = getattr(item, "fixturenames", [])
+    if item.get_closest_marker(_NAME) is not None and _NAME not in asked_for:
+        asked_for.append(_NAME)
 
 
 @pytest.fixture

@@ -129,6 +129,8 @@ class WatchedBackgroundTasks(AddedTasks):
     def wait(self, timeout: float = SOON) -> None:
         """Wait until what was added has ended, as it does by itself: on a live server, after the response has come.
 
+        Not in a coroutine, whose event loop would stand still: there `drain` waits.
+
         Args:
             timeout: seconds, of real time.
 

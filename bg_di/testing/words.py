@@ -65,7 +65,13 @@ class AddedTask(Call):
         return self._reason
 
     def stands(self, state: State, *, error: BaseException | None = None, reason: str | None = None) -> None:
-        """Note how it stands now."""
+        """Note how it stands now.
+
+        Args:
+            state: as in records.
+            error: what its last attempt raised.
+            reason: why it has not succeeded, in words.
+        """
         self._state, self._error, self._reason = state, error, reason
 
     def peek(self) -> tuple[State, BaseException | None, str | None]:

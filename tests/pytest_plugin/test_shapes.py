@@ -32,6 +32,21 @@ def test_middle(client, request):
     result.stdout.fnmatch_lines(SEEN * 3)
 
 
+def test_who_marks_a_test_asks_for_it(run: Run) -> None:
+    """What is to be held is held."""
+    result = run("""
+@pytest.mark.background_tasks(mode="hold")
+def test_held(client):
+    client.post("/accounts/?address=ada")
+
+@pytest.mark.background_tasks(mode="hold")
+@pytest.mark.parametrize("number", [1, 2])
+def test_nothing(number): ...
+""")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*never run (drain):", "*welcome('ada'): held"])
+
+
 def test_classes(run: Run) -> None:
     """A mark of the class counts for its tests, and one of a test before it."""
     result = run("""
