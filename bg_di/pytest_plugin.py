@@ -12,7 +12,8 @@ from bg_di.calls.overlay import covered, put_over
 # Before it is imported, so that what its assertions compare is shown.
 pytest.register_assert_rewrite("bg_di.testing")
 
-from bg_di.testing.watched import Only, WatchedBackgroundTasks  # noqa: E402
+from bg_di.testing.matching import Only  # noqa: E402
+from bg_di.testing.watched import WatchedBackgroundTasks  # noqa: E402
 
 _NAME = "background_tasks"
 _BEFORE = pytest.StashKey[WeakSet[Any]]()

@@ -4,6 +4,8 @@ import socket
 import sys
 import threading
 from collections.abc import Generator
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -170,6 +172,20 @@ def test_the_only_application_of_a_test_is_meant(background_tasks: WatchedBackgr
     assert done == ["audit of it"]
 
 
+def test_what_several_applications_hold_is_drained(
+    own: App, background_tasks: WatchedBackgroundTasks, tmp_path: Path
+) -> None:
+    """Each runs what is its own, in the order in which all was added."""
+    done.clear()
+    other = shop.build(str(tmp_path / "other.db"))
+    with background_tasks.held(only=bill):
+        for number, app in enumerate([own, other, own, other]):
+            TestClient(app).post(f"/accounts/billed?number={number}")
+    TestClient(other).post("/accounts/?address=ada")
+    anyio.run(background_tasks.drain)
+    assert done == ["mail to ada", "bill 0", "bill 1", "bill 2", "bill 3"]
+
+
 @pytest.mark.parametrize("another", [1, 2])
 def test_what_a_fixture_has_built_for_a_test_is_meant(
     own: App, background_tasks: WatchedBackgroundTasks, another: int
@@ -194,8 +210,13 @@ def test_a_fake_in_the_place_of_a_collection_is_not_heard_of(background_tasks: W
     background_tasks.assert_none()
     with pytest.raises(AssertionError, match="expected that it has run"):
         tasks.assert_ran(audit)
+    with tasks.collect() as got:
+        tasks.add_task(audit, "another")
+    anyio.run(partial(tasks.drain, only=[bill]))
+    assert [task.state for task in tasks.all(audit)] == ["waiting", "waiting"]
     anyio.run(tasks.drain)
     tasks.assert_ran(tasks.one(audit, "a feature"))
+    assert got.assert_ran(audit).args == ("another",)
 
 
 def test_websockets_are_drained_at_their_end(background_tasks: WatchedBackgroundTasks, path: str) -> None:
@@ -226,5 +247,5 @@ def test_what_the_readme_shows(background_tasks: WatchedBackgroundTasks, monkeyp
     readme = ModuleType("readme")
     readme.__file__ = "readme.py"
     monkeypatch.setitem(sys.modules, "readme", readme)
-    exec("\n".join([*shown[:2], test]), vars(readme))
+    exec("\n".join([shown[0], "from starlette.testclient import TestClient", test]), vars(readme))
     readme.test_a_sign_up_sends_a_welcome(background_tasks)

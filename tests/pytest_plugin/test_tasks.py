@@ -329,6 +329,33 @@ def test_what_an_engine_has_buried_is_told_and_runs_again(path: str, background_
     assert engine.prune(before=engine.show(task.task_id).since + 1, dead=True) == 1
 
 
+def test_what_an_engine_has_buried_stays_so_while_another_has_its_key(
+    path: str, background_tasks: WatchedBackgroundTasks
+) -> None:
+    """By which only one of them may wait."""
+
+    @get("/")
+    async def handler(delay: int, tasks: BackgroundTasks) -> None:
+        tasks.using(unique_key="k", delay=delay).add_task(retried)
+
+    app = shop(path, handler)
+    TestClient(app).get("/?delay=0")
+    background_tasks.assert_failed(retried, OSError)
+    TestClient(app).get("/?delay=3600")
+    module: Any = app.injector.get_module(BackgroundTasksModule)
+    assert module.get(Runner).engines.of("durable").retry() == []
+
+
+async def test_a_worker_of_an_application_under_test_gets_nothing(
+    path: str, background_tasks: WatchedBackgroundTasks
+) -> None:
+    """Until it is stopped, and then it is told."""
+    module: Any = shop(path).injector.get_module(BackgroundTasksModule)
+    consumer = await module.get(Runner).engines.of("durable").consume([], lost=lambda *_: None)
+    await consumer.stop()
+    assert await consumer.receive(1) == ()
+
+
 @pytest.mark.parametrize("task", [endless, endless_here], ids=["on an engine", "in the process"])
 def test_a_task_that_is_cut_off(path: str, background_tasks: WatchedBackgroundTasks, task: Any) -> None:
     """With who performs it; what an engine has is still there."""
