@@ -28,7 +28,15 @@ MODULES: Final = (
 )
 MADE_OF: Final = "what these are made of"
 # Users are given them, and make none.
-_GIVEN: Final = {"AddedTask", "BackgroundTasksMonitor", "CollectedTasks", "TasksOf", "TasksUsing", "VirtualClock"}
+_GIVEN: Final = {
+    "AddedTask",
+    "BackgroundTasksMonitor",
+    "CollectedTasks",
+    "TasksOf",
+    "TasksUsing",
+    "VirtualClock",
+    "WatchedBackgroundTasks",
+}
 # What other parts of ours ask of what users hold in hand.
 _BETWEEN_US: Final[Mapping[str, set[str]]] = {
     "AddedTask": {"is_looked_at", "peek", "stands"},
@@ -74,7 +82,7 @@ class PublicApi:
         private = [base for base in each.mro() if base.package is each.package and not self._is_public(base)]
         own: dict[str, Any] = {}
         for holder in (*reversed(private), each):
-            own |= {name: member for name, member in holder.members.items() if _is_for_users(holder, name)}
+            own |= {name: member for name, member in holder.members.items() if _is_for_users(each, holder, name)}
         return {name: member for name, member in own.items() if not member.is_alias}
 
     def _is_public(self, each: griffe.Object) -> bool:
@@ -125,12 +133,12 @@ def _said_of(each: griffe.Object) -> Iterator[object]:
         yield each.annotation or (None if "instance-attribute" in each.labels else each.value)
 
 
-def _is_for_users(holder: griffe.Class, name: str) -> bool:
+def _is_for_users(made: griffe.Class, holder: griffe.Class, name: str) -> bool:
     if name == "__init__":
         # The fields say it.
         is_record = any("kw_only=True" in str(decorator.value) for decorator in holder.decorators)
-        return not is_record and holder.name not in _GIVEN
-    if name in _BETWEEN_US.get(holder.name, ()):
+        return not is_record and made.name not in _GIVEN
+    if name in _BETWEEN_US.get(made.name, ()):
         return False
     return not name.startswith("_") or name in _CALLED_BY_SYNTAX
 
