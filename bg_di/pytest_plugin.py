@@ -1,7 +1,7 @@
 """The pytest plugin: the fixture `background_tasks` and the marker of the same name. There is nothing to import."""
 
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from weakref import WeakSet
 
@@ -12,10 +12,12 @@ from bg_di.calls.overlay import covered, put_over
 # Before it is imported, so that what its assertions compare is shown.
 pytest.register_assert_rewrite("bg_di.testing")
 
-from bg_di.testing.watched import Only, WatchedBackgroundTasks  # noqa: E402
+from bg_di.testing.matching import Only  # noqa: E402
+from bg_di.testing.watched import WatchedBackgroundTasks  # noqa: E402
 
 _NAME = "background_tasks"
 _BEFORE = pytest.StashKey[WeakSet[Any]]()
+_TASKS = pytest.StashKey[WatchedBackgroundTasks]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,8 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Remember which applications were there before the fixtures of a test have built its own, in whatever order."""
+    """Remember which applications were there before the fixtures of a test have built its own, in whatever order.
+
+    Who marks a test asks for the fixture, too.
+    """
     item.stash[_BEFORE] = WeakSet(covered())
+    asked_for = getattr(item, "fixturenames", [])
+    if item.get_closest_marker(_NAME) is not None and _NAME not in asked_for:
+        asked_for.append(_NAME)
 
 
 @pytest.fixture
@@ -39,21 +47,19 @@ def background_tasks(request: pytest.FixtureRequest) -> Generator[WatchedBackgro
 
     A task that failed and that nobody looked at, and one that is held and was never run, fail the test at its end.
     """
-    tasks = WatchedBackgroundTasks(request.node.stash.get(_BEFORE, None))
-    with ExitStack() as stack:
-        marker = request.node.get_closest_marker(_NAME)
-        if marker is not None and _mode(*marker.args, **marker.kwargs) == "hold":
-            stack.enter_context(tasks.held(_only(**marker.kwargs)))
-        stack.enter_context(put_over(tasks))
+    stash = request.node.stash
+    tasks = stash[_TASKS] = WatchedBackgroundTasks(stash.get(_BEFORE, None))
+    with _marked(request.node.get_closest_marker(_NAME), tasks), put_over(tasks):
         yield tasks
+    del stash[_TASKS]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Look at what is left of the tasks when the test has ended, as a part of the test."""
     outcome = yield
-    tasks = getattr(item, "funcargs", {}).get(_NAME)
-    if isinstance(tasks, WatchedBackgroundTasks):
+    tasks = item.stash.get(_TASKS, None)
+    if tasks is not None:
         _check(tasks)
     return outcome
 
@@ -65,13 +71,20 @@ def _check(tasks: WatchedBackgroundTasks) -> None:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-def _mode(mode: str = "run", only: Any = None) -> str:
-    if mode not in {"run", "hold"}:
+def _marked(marker: pytest.Mark | None, tasks: WatchedBackgroundTasks) -> AbstractContextManager[None]:
+    if marker is None:
+        return nullcontext()
+    try:
+        return _in_mode(tasks, *marker.args, **marker.kwargs)
+    except TypeError as error:
+        raise pytest.UsageError(f"@pytest.mark.{_NAME}(mode='run', only=None): {error}") from None
+
+
+def _in_mode(tasks: WatchedBackgroundTasks, mode: str = "run", only: Only = None) -> AbstractContextManager[None]:
+    if mode == "hold":
+        return tasks.held(only)
+    if mode != "run":
         raise pytest.UsageError(f"@pytest.mark.{_NAME}(mode={mode!r}): give 'run' or 'hold'")
-    if only is not None and mode == "run":
+    if only is not None:
         raise pytest.UsageError(f"@pytest.mark.{_NAME}(only=...) says what is held: give mode='hold', too")
-    return mode
-
-
-def _only(mode: str = "hold", only: Only = None) -> Only:
-    return only
+    return nullcontext()

@@ -29,25 +29,55 @@ class Overlay(Protocol):
     observer: Any
 
     def added(self, runner: Any, plan: Plan) -> None:
-        """A call was added; `runner` is that of its application."""
+        """A call was added.
+
+        Args:
+            runner: of its application.
+            plan: of the call.
+        """
 
     def holds(self, runner: Any, call: Waiting) -> bool:
-        """Whether a call that would run now is taken, to run when the test says so."""
+        """Whether a call that would run now is taken, to run when the test says so.
+
+        Args:
+            runner: of its application.
+            call: as it waits. Who takes it has to run it.
+        """
         ...
 
     def engine(self, engines: Any, name: str, backend: Backend) -> Engine:
-        """What stands in the place of an engine; `engines` are those of its application."""
+        """What stands in the place of an engine.
+
+        Args:
+            engines: those of its application.
+            name: of the engine.
+            backend: which would open it.
+        """
         ...
 
     async def deliver(self, runner: Any) -> None:
-        """Run what the engines of an application have accepted."""
+        """Run what the engines of an application have accepted: called when a request has handed its tasks over.
+
+        Args:
+            runner: of the application.
+        """
 
     def passing(self, scope: CancelScope, seconds: float) -> AbstractContextManager[None]:
-        """Entered where a task has so many seconds: cancel its scope when they are over on the test's clock."""
+        """Entered where a task has a timeout.
+
+        Args:
+            scope: to be cancelled when it is over on the test's clock. By the real time it is cancelled anyway.
+            seconds: that the task has.
+        """
         ...
 
     def attempts(self, retry: Retry, limit: float | None) -> AsyncIterable[Any]:
-        """The attempts of a task, one after another, as stamina makes them, for so many seconds over all."""
+        """The attempts of a task, one after another, as stamina makes them.
+
+        Args:
+            retry: how often, and with which waits.
+            limit: seconds over all, after which no other one starts; None: without a limit.
+        """
         ...
 
 
@@ -74,7 +104,11 @@ def covered() -> list[Any]:
 
 
 def cover(what: Covered) -> None:
-    """Have something hear of what is put over it, as long as it is there."""
+    """Have something hear of what is put over it, as long as it is there.
+
+    Args:
+        what: kept by nobody here.
+    """
     with _CHANGING:
         _COVERED.add(what)
     what.overlaid()
@@ -82,7 +116,11 @@ def cover(what: Covered) -> None:
 
 @contextmanager
 def put_over(what: Overlay) -> Generator[None]:
-    """Put something over every application of the process, built already or later, in a block of code."""
+    """Put something over every application of the process, built already or later, in a block of code.
+
+    Args:
+        what: asked instead of what is below it, until the block ends.
+    """
     _STACK.append(what)
     _tell()
     try:

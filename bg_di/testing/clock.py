@@ -60,7 +60,12 @@ class VirtualClock:
 
     @contextmanager
     def passing(self, scope: anyio.CancelScope, limit: float) -> Generator[None]:
-        """Cancel a scope when so many seconds have passed on this clock."""
+        """Cancel a scope, in a block of code, when its time has passed on this clock.
+
+        Args:
+            scope: of the event loop in which this is entered.
+            limit: seconds from now.
+        """
         with self._moving:
             self._ends[scope] = self.passed + limit, _cancel_from_anywhere(scope)
         try:
@@ -70,7 +75,12 @@ class VirtualClock:
                 self._ends.pop(scope, None)
 
     async def attempts(self, retry: Retry, limit: float | None) -> AsyncGenerator["Attempt"]:
-        """The attempts of a task as stamina makes them, with waits that pass on this clock."""
+        """The attempts of a task as stamina makes them, with waits that pass on this clock.
+
+        Args:
+            retry: how often, and with which waits.
+            limit: seconds over all, on this clock, after which no other one starts; None: without a limit.
+        """
         began, number = self.passed, 1
         while True:
             attempt = Attempt(number, retry, self.passed - began, limit)

@@ -65,7 +65,16 @@ class _HeldTasks(RequestBackgroundTasks):
 
 
 async def add_outside(runner: Runner, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Add a call outside of any request, as a block of `bg_di.collect_background_tasks` does; return its id."""
+    """Add a call outside of any request, as a block of `bg_di.collect_background_tasks` does; return its id.
+
+    Args:
+        runner: of the application that it is added in.
+        func, args, kwargs: the call.
+
+    Raises:
+        BackgroundTasksNotAccepted: its engine has not accepted it.
+        TypeError: it cannot be called so.
+    """
     tasks = RequestBackgroundTasks(runner, _OUTSIDE)
     reference = within(tasks, partial(tasks.add_with, {}, func, args, kwargs))
     tasks.ending = True

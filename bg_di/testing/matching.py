@@ -10,6 +10,9 @@ from starlette.background import BackgroundTask
 from bg_di.declaring.binding import name_of, signature_of
 from bg_di.declaring.declare import INJECTED, declared
 
+Only = Callable[..., Any] | Iterable[Callable[..., Any]] | None
+"""Of whose calls: of a function, or of several; None: of all."""
+
 _MISSING: Final = object()
 
 
@@ -65,6 +68,11 @@ class Wanted:
 
 # How much of two names has to be the same, of 1.
 _NEAR: Final = 0.8
+
+
+def is_meant(func: Callable[..., Any], only: Only) -> bool:
+    """Whether a function is among those that are meant."""
+    return only is None or any(func == each for each in ([only] if callable(only) else only))
 
 
 def shown(func: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from bg_di.declaring.dependencies import missing, needs_of
 from bg_di.declaring.policy import DEFAULT
 from bg_di.edge.container import key_of
 from bg_di.running.planner import refuse_unfit, unfolded
-from bg_di.testing.matching import whole
+from bg_di.testing.matching import Only, is_meant, whole
 from bg_di.testing.words import AddedTask, AddedTasks
 
 
@@ -31,7 +31,6 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
     def __init__(self) -> None:
         super().__init__()
         self.recorded: list[AddedTask] = []
-        self._drained = 0
 
     @property
     def tasks_added(self) -> Sequence[AddedTask]:
@@ -80,19 +79,24 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
     async def __call__(self) -> None:
         """Run nothing, also where a response has this as its background; `drain` runs what was recorded."""
 
-    async def drain(self) -> None:
+    async def drain(self, *, only: Only = None) -> None:
         """Run what was recorded and has not been run, in order, with what that adds; the first error is raised.
+
+        Args:
+            only: a function, or several, of whose calls; None: all.
 
         Raises:
             BackgroundTasksUnavailable: it is a method of a service, which a container would have to supply.
         """
-        while self._drained < len(self.recorded):
-            task = self.recorded[self._drained]
-            self._drained += 1
-            refuse_service(task.func)
+        while task := self._next(only):
+            task.stands("running")
             try:
+                refuse_service(task.func)
                 await task()
             except Exception as error:
                 task.stands("failed", error=error)
                 raise
             task.stands("succeeded")
+
+    def _next(self, only: Only) -> AddedTask | None:
+        return next((task for task in self.recorded if task.peek()[0] == "waiting" and is_meant(task.func, only)), None)

@@ -23,11 +23,9 @@ from bg_di.running.runner import Runner
 from bg_di.testing.clock import VirtualClock
 from bg_di.testing.heard import Heard
 from bg_di.testing.held import HeldTask, add_outside
+from bg_di.testing.matching import Only, is_meant
 from bg_di.testing.stand_ins import StandIns
 from bg_di.testing.words import FAILED, AddedTask, AddedTasks
-
-Only = Callable[..., Any] | Iterable[Callable[..., Any]] | None
-"""Of whose calls: of a function, or of several; None: of all."""
 
 # Seconds that what still runs in another thread has to end, where somebody asks how it did.
 SOON: Final = 5.0
@@ -63,15 +61,6 @@ class WatchedBackgroundTasks(AddedTasks):
     def tasks_added(self) -> Sequence[AddedTask]:
         """What was added, in order."""
         return self.observer.added
-
-    @contextmanager
-    def collect(self) -> Generator["CollectedTasks"]:
-        """Look at one block: what is added in it answers to the same words."""
-        collected = CollectedTasks(self)
-        try:
-            yield collected
-        finally:
-            collected.close()
 
     @contextmanager
     def held(self, only: Only = None) -> Generator[None]:
@@ -128,6 +117,8 @@ class WatchedBackgroundTasks(AddedTasks):
 
     def wait(self, timeout: float = SOON) -> None:
         """Wait until what was added has ended, as it does by itself: on a live server, after the response has come.
+
+        Not in a coroutine, whose event loop would stand still: there `drain` waits.
 
         Args:
             timeout: seconds, of real time.
@@ -190,7 +181,7 @@ class WatchedBackgroundTasks(AddedTasks):
         if said:
             raise AssertionError("background tasks of this test\n" + "\n".join(said))
 
-    # What every application asks, as `bg_di.overlay` has it.
+    # What every application asks, as `bg_di.calls.overlay` has it.
 
     def added(self, runner: Runner, plan: Plan) -> None:
         """A call was added."""
@@ -201,13 +192,11 @@ class WatchedBackgroundTasks(AddedTasks):
     def holds(self, runner: Runner, call: Waiting) -> bool:
         """Whether a call is held instead of being run."""
         plan = call[6]
-        if not isinstance(plan, Plan):  # it was added before the test
+        if not isinstance(plan, Plan) or not self._is_to_hold(plan.reference.task_id):
             return False
-        is_held = self._is_to_hold(plan.func)
-        if is_held:
-            self._held.append(HeldTask(runner, call, plan))
-            self.observer.hold(self.observer.of(plan.reference.task_id))
-        return is_held
+        self._held.append(HeldTask(runner, call, plan))
+        self.observer.hold(self.observer.of(plan.reference.task_id))
+        return True
 
     def engine(self, engines: Engines, name: str, backend: Backend) -> Engine:
         """What stands in the place of an engine."""
@@ -227,12 +216,15 @@ class WatchedBackgroundTasks(AddedTasks):
 
     def _may_run(self, task_id: str) -> bool:
         task = self.observer.of(task_id)
-        if self._is_to_hold(task.func):
+        if self._is_to_hold(task_id):
             self.observer.hold(task)
         return not task.is_held
 
-    def _is_to_hold(self, func: Callable[..., Any]) -> bool:
-        return any(_is_meant(func, only) for only in tuple(self._holding))
+    def _is_to_hold(self, task_id: str) -> bool:
+        task = self.observer.of(task_id)
+        if not task.task_id:  # it was added before the test, which would never run it
+            return False
+        return any(is_meant(task.func, only) for only in tuple(self._holding))
 
     def _settle(self) -> None:
         try:
@@ -263,7 +255,7 @@ class WatchedBackgroundTasks(AddedTasks):
 
     def _next(self, only: Only) -> AddedTask | None:
         return next(
-            (task for task in self.tasks_added if _is_meant(task.func, only) and self._is_left(task)),
+            (task for task in self.tasks_added if is_meant(task.func, only) and self._is_left(task)),
             None,
         )
 
@@ -298,27 +290,6 @@ class WatchedBackgroundTasks(AddedTasks):
         return cast(Runner, near[0])
 
 
-class CollectedTasks(AddedTasks):
-    """The tasks that were added in one block."""
-
-    def __init__(self, tasks: WatchedBackgroundTasks) -> None:
-        self._tasks = tasks
-        self._start = len(tasks.tasks_added)
-        self._end: int | None = None
-
-    @property
-    def tasks_added(self) -> Sequence[AddedTask]:
-        """What was added in the block, in order."""
-        return self._tasks.tasks_added[self._start : self._end]
-
-    def close(self) -> None:
-        """The block has ended."""
-        self._end = len(self._tasks.tasks_added)
-
-    def _settle(self) -> None:
-        self._tasks._settle()  # noqa: SLF001  # the same words
-
-
 class TasksOf:
     """The background tasks of one application."""
 
@@ -341,12 +312,6 @@ class TasksOf:
             BaseException: what it raised.
         """
         return await self._tasks._perform(self._runner, func, args, kwargs)  # noqa: SLF001  # one of two ways to say it
-
-
-def _is_meant(func: Callable[..., Any], only: Only) -> bool:
-    if only is None:
-        return True
-    return any(func == each for each in ([only] if callable(only) else only))
 
 
 def _raise(task: AddedTask) -> None:

@@ -1,6 +1,8 @@
 """What tests say of the tasks that were added: the same words for those that ran and for those of a fake."""
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from starlette.background import BackgroundTask
@@ -65,7 +67,13 @@ class AddedTask(Call):
         return self._reason
 
     def stands(self, state: State, *, error: BaseException | None = None, reason: str | None = None) -> None:
-        """Note how it stands now."""
+        """Note how it stands now.
+
+        Args:
+            state: as in records.
+            error: what its last attempt raised.
+            reason: why it has not succeeded, in words.
+        """
         self._state, self._error, self._reason = state, error, reason
 
     def peek(self) -> tuple[State, BaseException | None, str | None]:
@@ -79,7 +87,7 @@ class AddedTask(Call):
         return f"{shown(self.func, self.args, self.kwargs)}: {how}{f', {why}' if why else ''}"
 
 
-class AddedTasks:
+class AddedTasks(ABC):
     """Tasks that were added, in order, and what a test says of them.
 
     Arguments are matched as the signature binds them, so that ``f(1)`` is ``f(x=1)``. What is not given may be
@@ -88,12 +96,21 @@ class AddedTasks:
     """
 
     @property
+    @abstractmethod
     def tasks_added(self) -> Sequence[AddedTask]:
         """What was added, in order."""
-        raise NotImplementedError
 
-    def _settle(self) -> None:
+    def _settle(self) -> None:  # noqa: B027  # a fake has nothing to wait for
         """Wait for what runs elsewhere, if that is possible here."""
+
+    @contextmanager
+    def collect(self) -> Generator["CollectedTasks"]:
+        """Look at one block: what is added in it answers to the same words, in the block and after it."""
+        collected = CollectedTasks(self)
+        try:
+            yield collected
+        finally:
+            collected.close()
 
     def all(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> list[AddedTask]:
         """The calls of `func` that were added, in order.
@@ -238,6 +255,31 @@ class AddedTasks:
             for task in tasks
         ]
         return f"added:{''.join(lines)}"
+
+
+class CollectedTasks(AddedTasks):
+    """The tasks that were added in one block.
+
+    Args:
+        tasks: those that are added in the block and around it.
+    """
+
+    def __init__(self, tasks: AddedTasks) -> None:
+        self._tasks = tasks
+        self._start = len(tasks.tasks_added)
+        self._end: int | None = None
+
+    @property
+    def tasks_added(self) -> Sequence[AddedTask]:
+        """What was added in the block, in order."""
+        return self._tasks.tasks_added[self._start : self._end]
+
+    def close(self) -> None:
+        """The block has ended."""
+        self._end = len(self._tasks.tasks_added)
+
+    def _settle(self) -> None:
+        self._tasks._settle()  # noqa: SLF001  # the same words
 
 
 def _named(error: type[BaseException] | tuple[type[BaseException], ...]) -> str:

@@ -1,13 +1,41 @@
-"""A shop, built before the test, and its client."""
+"""A shop, built before the test, and its client; and test files of somebody who has installed bg_di."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 from ellar.app import App
 from starlette.testclient import TestClient
 
+from tests.pages import ROOT
 from tests.pytest_plugin import shop
+
+HEAD = """
+import anyio, pytest
+from starlette.testclient import TestClient
+from tests.pytest_plugin import shop
+from tests.pytest_plugin.shop import Mailer, audit, bill, remind
+
+@pytest.fixture
+def client(tmp_path):
+    with TestClient(shop.build(str(tmp_path / "tasks.db"))) as client:
+        yield client
+
+"""
+
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a test file of somebody who has installed bg_di."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(body: str, *options: str) -> pytest.RunResult:
+        pytester.makepyfile(HEAD + body)
+        return pytester.runpytest_subprocess("-p", "no:logging", "-q", *options)
+
+    return run
 
 
 @pytest.fixture(scope="session")

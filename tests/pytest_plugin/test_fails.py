@@ -1,37 +1,6 @@
 """What a test did not look at fails it, and what fails shows what there was."""
 
-from collections.abc import Callable
-
-import pytest
-
-from tests.pages import ROOT
-
-HEAD = """
-import anyio, pytest
-from starlette.testclient import TestClient
-from tests.pytest_plugin import shop
-from tests.pytest_plugin.shop import Mailer, audit, bill, remind
-
-@pytest.fixture
-def client(tmp_path):
-    with TestClient(shop.build(str(tmp_path / "tasks.db"))) as client:
-        yield client
-
-"""
-
-Run = Callable[..., pytest.RunResult]
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a test file of somebody who has installed bg_di."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-
-    def run(body: str, *options: str) -> pytest.RunResult:
-        pytester.makepyfile(HEAD + body)
-        return pytester.runpytest_subprocess("-p", "no:logging", "-q", *options)
-
-    return run
+from tests.pytest_plugin.conftest import Run
 
 
 def test_a_failed_task_that_nobody_looked_at_fails_its_test(run: Run) -> None:
@@ -170,9 +139,14 @@ def test_mode(background_tasks): ...
 
 @pytest.mark.background_tasks(only=[audit])
 def test_only(background_tasks): ...
+
+@pytest.mark.background_tasks(mood="hold")
+def test_mood(background_tasks): ...
 """)
-    result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines_random(["*mode='keep'*give 'run' or 'hold'*", "*only=...*give mode='hold'*"])
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines_random(
+        ["*mode='keep'*give 'run' or 'hold'*", "*only=...*give mode='hold'*", "*unexpected keyword argument 'mood'*"]
+    )
 
 
 def test_the_marker_is_announced(run: Run) -> None:

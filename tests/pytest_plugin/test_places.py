@@ -1,8 +1,12 @@
 """The fixture hears of every application of the process, whoever serves and calls it."""
 
 import socket
+import sys
 import threading
 from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import anyio
@@ -21,7 +25,7 @@ from bg_di.errors import BackgroundTasksUnavailable
 from bg_di.testing import RecordingBackgroundTasks, WatchedBackgroundTasks
 from tests.handing_over import ON_ASYNCIO
 from tests.harness import application, websocket
-from tests.pages import ROOT, module
+from tests.pages import ROOT, blocks
 from tests.pytest_plugin import shop
 from tests.pytest_plugin.shop import Mailer, Provider, audit, bill, done
 
@@ -168,6 +172,20 @@ def test_the_only_application_of_a_test_is_meant(background_tasks: WatchedBackgr
     assert done == ["audit of it"]
 
 
+def test_what_several_applications_hold_is_drained(
+    own: App, background_tasks: WatchedBackgroundTasks, tmp_path: Path
+) -> None:
+    """Each runs what is its own, in the order in which all was added."""
+    done.clear()
+    other = shop.build(str(tmp_path / "other.db"))
+    with background_tasks.held(only=bill):
+        for number, app in enumerate([own, other, own, other]):
+            TestClient(app).post(f"/accounts/billed?number={number}")
+    TestClient(other).post("/accounts/?address=ada")
+    anyio.run(background_tasks.drain)
+    assert done == ["mail to ada", "bill 0", "bill 1", "bill 2", "bill 3"]
+
+
 @pytest.mark.parametrize("another", [1, 2])
 def test_what_a_fixture_has_built_for_a_test_is_meant(
     own: App, background_tasks: WatchedBackgroundTasks, another: int
@@ -192,8 +210,13 @@ def test_a_fake_in_the_place_of_a_collection_is_not_heard_of(background_tasks: W
     background_tasks.assert_none()
     with pytest.raises(AssertionError, match="expected that it has run"):
         tasks.assert_ran(audit)
+    with tasks.collect() as got:
+        tasks.add_task(audit, "another")
+    anyio.run(partial(tasks.drain, only=[bill]))
+    assert [task.state for task in tasks.all(audit)] == ["waiting", "waiting"]
     anyio.run(tasks.drain)
     tasks.assert_ran(tasks.one(audit, "a feature"))
+    assert got.assert_ran(audit).args == ("another",)
 
 
 def test_websockets_are_drained_at_their_end(background_tasks: WatchedBackgroundTasks, path: str) -> None:
@@ -217,6 +240,12 @@ def test_websockets_are_drained_at_their_end(background_tasks: WatchedBackground
     background_tasks.assert_ran(background_tasks.assert_accepted(bill))
 
 
-def test_what_the_readme_shows(background_tasks: WatchedBackgroundTasks) -> None:
-    """It is a test of its own."""
-    vars(module(ROOT / "README.md", until="def test_a_sign_up"))["test_a_sign_up_sends_a_welcome"](background_tasks)
+def test_what_the_readme_shows(background_tasks: WatchedBackgroundTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a test of the first example there."""
+    shown = blocks(ROOT / "README.md")
+    [test] = [block for block in shown if "def test_a_sign_up" in block]
+    readme = ModuleType("readme")
+    readme.__file__ = "readme.py"
+    monkeypatch.setitem(sys.modules, "readme", readme)
+    exec("\n".join([shown[0], "from starlette.testclient import TestClient", test]), vars(readme))
+    readme.test_a_sign_up_sends_a_welcome(background_tasks)

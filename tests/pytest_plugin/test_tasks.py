@@ -21,7 +21,8 @@ from bg_di import (
     current_background_tasks,
 )
 from bg_di.backends.sqlite import SqliteBackend
-from bg_di.errors import TaskTimedOut
+from bg_di.errors import BackgroundTasksNotAccepted, TaskTimedOut
+from bg_di.running.runner import Runner
 from bg_di.testing import WatchedBackgroundTasks
 from tests.harness import application
 
@@ -66,9 +67,24 @@ async def retried_here() -> None:
     raise OSError("away")
 
 
+scopes: list[anyio.CancelScope] = []
+
+
+async def endless_here() -> None:
+    done.append("began")
+    if scopes:
+        scopes.pop().cancel()
+        await anyio.sleep_forever()
+
+
+@background_task(name="endless", backend="durable")
+async def endless() -> None:
+    await endless_here()
+
+
 def shop(path: str, *routes: Any, **options: Any) -> App:
     setup = BackgroundTasksModule.setup(
-        name="shop", tasks=[durable, retried], backends={"durable": SqliteBackend(path)}, **options
+        name="shop", tasks=[durable, endless, retried], backends={"durable": SqliteBackend(path)}, **options
     )
     return application(*routes, tasks=setup)
 
@@ -288,3 +304,122 @@ def test_an_error_in_a_drained_task_takes_what_it_added_with_it(
         anyio.run(background_tasks.drain)
     assert done == ["failed"]
     background_tasks.assert_skipped(background_tasks.one(note, "dropped"), reason="adds_and_fails")
+
+
+def test_what_an_engine_has_buried_is_told_and_runs_again(path: str, background_tasks: WatchedBackgroundTasks) -> None:
+    """As the commands ask for it."""
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(retried)
+
+    app = shop(path, handler)
+    TestClient(app).get("/")
+    task = background_tasks.assert_failed(retried, OSError)
+    module: Any = app.injector.get_module(BackgroundTasksModule)
+    engine = module.get(Runner).engines.of("durable")
+    assert [entry.task_id for entry in engine.entries("dead", limit=10)] == [task.task_id]
+    assert engine.entries("accepted", limit=10) == []
+    assert engine.show(task.task_id).reason == "OSError: away"
+    assert engine.show("unknown") is None
+    assert engine.retry(["unknown"]) == []
+    assert engine.retry() == [task.task_id]
+    with pytest.raises(OSError, match="away"):
+        anyio.run(background_tasks.drain)
+    assert engine.prune(before=engine.show(task.task_id).since + 1, dead=True) == 1
+
+
+def test_what_an_engine_has_buried_stays_so_while_another_has_its_key(
+    path: str, background_tasks: WatchedBackgroundTasks
+) -> None:
+    """By which only one of them may wait."""
+
+    @get("/")
+    async def handler(delay: int, tasks: BackgroundTasks) -> None:
+        tasks.using(unique_key="k", delay=delay).add_task(retried)
+
+    app = shop(path, handler)
+    TestClient(app).get("/?delay=0")
+    background_tasks.assert_failed(retried, OSError)
+    TestClient(app).get("/?delay=3600")
+    module: Any = app.injector.get_module(BackgroundTasksModule)
+    assert module.get(Runner).engines.of("durable").retry() == []
+
+
+async def test_a_worker_of_an_application_under_test_gets_nothing(
+    path: str, background_tasks: WatchedBackgroundTasks
+) -> None:
+    """Until it is stopped, and then it is told."""
+    module: Any = shop(path).injector.get_module(BackgroundTasksModule)
+    consumer = await module.get(Runner).engines.of("durable").consume([], lost=lambda *_: None)
+    await consumer.stop()
+    assert await consumer.receive(1) == ()
+
+
+@pytest.mark.parametrize("task", [endless, endless_here], ids=["on an engine", "in the process"])
+def test_a_task_that_is_cut_off(path: str, background_tasks: WatchedBackgroundTasks, task: Any) -> None:
+    """With who performs it; what an engine has is still there."""
+    shop(path)
+
+    async def cut_off() -> None:
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            await background_tasks.perform(task)
+        assert scope.cancelled_caught
+        assert background_tasks.one(task).state == "cancelled"
+        await background_tasks.drain()
+
+    anyio.run(cut_off)
+    assert len(done) == (2 if task is endless else 1)
+
+
+def test_what_an_engine_refuses_is_not_performed(path: str, background_tasks: WatchedBackgroundTasks) -> None:
+    """And says so."""
+    shop(path)
+    with background_tasks.refusing("is full"), pytest.raises(BackgroundTasksNotAccepted, match="is full"):
+        anyio.run(background_tasks.perform, durable, "it")
+    assert done == []
+
+
+def test_a_task_whose_own_tasks_are_refused_comes_back(path: str, background_tasks: WatchedBackgroundTasks) -> None:
+    """When the engine can be reached again."""
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(durable, "more")
+
+    with background_tasks.held():
+        TestClient(shop(path, handler)).get("/")
+    with background_tasks.refusing():
+        anyio.run(background_tasks.drain)
+    assert background_tasks.one(durable, "more").state == "accepted"
+    background_tasks.clock.advance(3600)
+    anyio.run(background_tasks.drain)
+    assert background_tasks.one(durable, "more").state == "succeeded"
+    assert "after once more" in done
+
+
+def test_calls_match_whatever_they_take(path: str, background_tasks: WatchedBackgroundTasks) -> None:
+    """By position where there is no signature, by name where any name may be given."""
+
+    async def takes(**anything: str) -> None: ...
+
+    async def take(**anything: str) -> None: ...
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(max, 1, 2)
+        tasks.add_task(takes, colour="red")
+
+    TestClient(shop(path, handler)).get("/")
+    background_tasks.one(max, 1, 2)
+    background_tasks.one(takes, colour="red")
+    assert background_tasks.all(takes, colour="blue") == background_tasks.all(takes, size="red") == []
+    with pytest.raises(AssertionError, match=r"max\(1, 2\): succeeded  <- the nearest: argument 0 is 1"):
+        background_tasks.one(max, 2)
+    with pytest.raises(
+        AssertionError, match=r"takes\(colour='red'\): succeeded  <- the nearest: it is another function"
+    ):
+        background_tasks.one(take)
+    with pytest.raises(AssertionError, match=r"(?s)found 0; added:((?!nearest).)*$"):
+        background_tasks.one(note)

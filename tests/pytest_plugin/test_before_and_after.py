@@ -1,0 +1,117 @@
+"""What goes on before a test has the fixture, and after it, is as if there was none."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import anyio
+from ellar.app import App
+from ellar.common import get
+from starlette.testclient import TestClient
+
+from bg_di import BackgroundTasks, BackgroundTasksModule, BackgroundTasksMonitor, background_task
+from bg_di.backends.sqlite import SqliteBackend
+from bg_di.calls.overlay import put_over
+from bg_di.testing import WatchedBackgroundTasks
+from tests.harness import application
+
+PATIENCE = 30
+
+done: list[str] = []
+has_run = threading.Semaphore(0)
+
+
+@background_task(name="kept", backend="durable")
+async def kept(what: str) -> None:
+    done.append(what)
+    has_run.release()
+
+
+@background_task
+async def here(what: str) -> None:
+    done.append(what)
+    has_run.release()
+
+
+def shop(path: str, *routes: Any) -> App:
+    done.clear()
+    setup = BackgroundTasksModule.setup(name="shop", tasks=[kept], backends={"durable": SqliteBackend(path)})
+
+    @get("/")
+    async def handler(what: str, tasks: BackgroundTasks) -> None:
+        tasks.add_task(kept, what)
+
+    return application(handler, *routes, tasks=setup)
+
+
+def test_a_worker_works_before_and_after(path: str) -> None:
+    """On the file; and what a test adds never gets there."""
+    with TestClient(shop(path)) as client:
+        client.get("/?what=before")
+        assert has_run.acquire(timeout=PATIENCE)
+        tasks = WatchedBackgroundTasks()
+        with put_over(tasks):
+            client.get("/?what=within")
+            tasks.assert_ran(kept)
+            assert has_run.acquire(timeout=PATIENCE)
+            tasks.check()
+        client.get("/?what=after")
+        assert has_run.acquire(timeout=PATIENCE)
+    assert done == ["before", "within", "after"]
+    assert [task.args for task in tasks.all(kept)] == [("within",)]
+
+
+def test_an_application_without_a_worker_is_as_before(path: str) -> None:
+    """What it adds when the test is over is accepted by its engine, and by nothing else."""
+    app = shop(path)
+    with put_over(tasks := WatchedBackgroundTasks()):
+        TestClient(app).get("/?what=within")
+    assert not Path(path).exists()
+    TestClient(app).get("/?what=after")
+    assert len(tasks.tasks_added) == 1
+    assert app.injector.get(BackgroundTasksMonitor).counts()["durable"].waiting == 1
+    assert done == ["within"]
+
+
+def test_what_was_added_before_is_not_held(path: str) -> None:
+    """Nobody would ever run it, as the test knows nothing of it."""
+    added, goes_on = threading.Event(), threading.Event()
+
+    @get("/slow")
+    async def slow(tasks: BackgroundTasks) -> None:
+        tasks.add_task(here, "in the process")
+        tasks.add_task(kept, "on the engine")
+        added.set()
+        await anyio.to_thread.run_sync(goes_on.wait)
+
+    app = shop(path, slow)
+    client = threading.Thread(target=lambda: TestClient(app).get("/slow"))
+    client.start()
+    assert added.wait(PATIENCE)
+    tasks = WatchedBackgroundTasks()
+    with put_over(tasks), tasks.held():
+        goes_on.set()
+        client.join(PATIENCE)
+    assert done == ["in the process", "on the engine"]
+    tasks.assert_none()
+    tasks.check()
+
+
+def test_many_threads_add_at_once(path: str) -> None:
+    """Each call is known once, and has ended when its client has its answer."""
+    tasks = WatchedBackgroundTasks()
+
+    def call(number: int) -> None:
+        TestClient(app).get(f"/?what={number}")
+
+    app = shop(path)
+    with put_over(tasks):
+        threads = [threading.Thread(target=call, args=(number,)) for number in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        for number in range(40):
+            tasks.assert_ran(tasks.assert_accepted(tasks.one(kept, str(number))))
+        tasks.check()
+    assert sorted(map(int, done)) == list(range(40))
