@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -40,6 +41,7 @@ from bg_di import (
     TaskReference,
     background_task,
     collect_background_tasks,
+    current_background_tasks,
 )
 from bg_di.engines import Engines
 from bg_di.ledger import Ledger
@@ -557,7 +559,10 @@ async def test_what_a_thread_cancels_does_not_run_and_the_rest_does() -> None:
 
 
 async def test_the_last_one_that_waits_may_be_cancelled_when_it_is_about_to_start() -> None:
-    """By another thread, between the look whether anything waits and the moment in which it is taken."""
+    """By another thread, between the look whether anything waits and the moment in which it is taken.
+
+    The request ends as others do: what is added later is refused.
+    """
 
     class Emptied(deque[Any]):
         def __bool__(self) -> bool:
@@ -569,6 +574,7 @@ async def test_the_last_one_that_waits_may_be_cancelled_when_it_is_about_to_star
             return waits
 
     cancelled: list[bool] = []
+    contexts: list[Context] = []
 
     @get("/")
     async def handler(tasks: BackgroundTasks) -> None:
@@ -576,11 +582,14 @@ async def test_the_last_one_that_waits_may_be_cancelled_when_it_is_about_to_star
             tasks.add_task(task)
         collection: Any = tasks
         collection.waiting = Emptied(collection.waiting)
+        contexts.append(copy_context())
 
     app = application(handler)
     answer = await request(app, "/")
     assert (answer.status, answer.error) == (200, None)
     assert sorted(told(monitor_of(app).history())) == [("other", "cancelled"), ("quick", "succeeded")]
+    with pytest.raises(BackgroundTasksUnavailable, match="GET / after its background tasks had run"):
+        contexts[0].run(lambda: current_background_tasks().add_task(quick))
 
 
 async def test_a_response_of_its_own_tasks_is_shown_as_well() -> None:
