@@ -65,30 +65,32 @@ class Watch:
             concurrency=["thread"],
         )
         self._seconds: dict[str, float] = {}
-        self.failed: list[str] = []
+        self._now = ""
+        self.failed: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self._coverage.switch_context(name_of(item))
+        self._now = name_of(item)
+        self._coverage.switch_context(self._now)
         began = time.perf_counter()
         result = yield
-        self._seconds[name_of(item)] = time.perf_counter() - began
+        self._seconds[self._now] = time.perf_counter() - began
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self.failed.append(report.nodeid)
+            self.failed.add(self._now)
 
     def start(self) -> None:
         self._coverage.start()
 
     def stop(self) -> Passes:
+        """What has been seen, without tests that have failed."""
         self._coverage.stop()
         data = self._coverage.get_data()
+        good = self._seconds.keys() - self.failed
         lines: dict[str, dict[str, list[str]]] = {}
         for target in self._targets:
             by_line = data.contexts_by_lineno(str(self._root / target))
-            lines[target] = {
-                str(line): [test for test in tests if test in self._seconds] for line, tests in by_line.items()
-            }
+            lines[target] = {str(line): [test for test in tests if test in good] for line, tests in by_line.items()}
         return Passes(self._seconds, lines)
