@@ -12,8 +12,7 @@ import pytest
 
 from tests.mutation.names import name_of
 
-# So many tests of one function, before more of others; and those that take so many seconds with the next ones.
-_AT_ONCE = 1
+# Seconds, from which on a test is slow.
 _SLOW = 1.0
 
 
@@ -39,18 +38,17 @@ class Passes:
     def tests(self, target: str, lines: frozenset[int]) -> list[str]:
         """Those that pass by one of some lines, or anywhere in the file where there are none.
 
-        The fastest come first, and of those that one function makes one.
+        Of those that one function makes each time one comes before more of any, and the fastest first; slow ones last.
         """
         of = self.lines.get(target, {})
         asked = [of[str(line)] for line in lines if str(line) in of] if lines else of.values()
         made: Counter[str] = Counter()
-        ranked: list[tuple[int, float, str]] = []
+        ranked: list[tuple[bool, int, float, str]] = []
         for test in sorted({test for tests in asked for test in tests}, key=self.seconds.__getitem__):
             function = test.partition("#")[0]
-            late = self.seconds[test] >= _SLOW
-            ranked.append((made[function] // _AT_ONCE + late, self.seconds[test], test))
+            ranked.append((self.seconds[test] >= _SLOW, made[function], self.seconds[test], test))
             made[function] += 1
-        return [test for _, _, test in sorted(ranked)]
+        return [test for *_, test in sorted(ranked)]
 
 
 class Watch:

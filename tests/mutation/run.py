@@ -55,10 +55,9 @@ class Plan:
         asked: list[str] = []
         left = self.longest
         for test in passes.tests(mutant.target, mutant.lines):
-            left -= passes.seconds[test]
-            if left < 0:
-                break
-            asked.append(test)
+            if passes.seconds[test] <= left:
+                left -= passes.seconds[test]
+                asked.append(test)
         return asked
 
 
