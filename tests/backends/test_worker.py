@@ -322,6 +322,22 @@ async def test_a_task_is_acknowledged_when_what_it_added_has_run_and_was_accepte
     assert {"inner", "acknowledge inner"} <= set(events)
 
 
+async def test_a_task_that_awaits_the_collection_waits_for_nothing() -> None:
+    """As in a request: what it has added runs behind it."""
+    ran: list[str] = []
+
+    @background_task(name="awaits")
+    async def awaits(tasks: Inject[BackgroundTasks] = INJECTED) -> None:
+        tasks.using(backend="in_process").add_task(ran.append, "added")
+        await tasks()
+        ran.append("awaits")
+
+    shop = Shop(awaits)
+    await shop.add(awaits)
+    await shop.work("acknowledge")
+    assert ran == ["awaits", "added"]
+
+
 async def test_what_is_added_when_a_delivery_has_ended_is_refused() -> None:
     """As after a request."""
     contexts: list[Context] = []
