@@ -226,7 +226,7 @@ def user(**more: Any) -> User:
         (Size, Size.SMALL),
         (Color | str, "red"),
         (Color | str, Color.RED),
-        (Annotated[Color, Tag("color")] | Annotated[str, Tag("text")], Color.RED),
+        (Annotated[Literal[Color.RED], Tag("color")] | Annotated[str, Tag("text")], Color.RED),
         (Literal[Kind.CAT, "dog", 3, None], Kind.CAT),
         (Literal[Kind.CAT, "dog", 3, None], "dog"),
         (set[int], {1, 2}),

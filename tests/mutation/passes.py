@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,12 +36,12 @@ class Passes:
         path.write_text(json.dumps(asdict(self)))
 
     def tests(self, target: str, lines: frozenset[int]) -> list[str]:
-        """Those that pass by one of some lines, or anywhere in the file where there are none.
+        """Those that pass by one of some lines; where there are none, all that stand beside one that passes by any.
 
         Of those that one function makes each time one comes before more of any, and the fastest first; slow ones last.
         """
         of = self.lines.get(target, {})
-        asked = [of[str(line)] for line in lines if str(line) in of] if lines else of.values()
+        asked = [of[str(line)] for line in lines if str(line) in of] if lines else [self._beside(of.values())]
         made: Counter[str] = Counter()
         ranked: list[tuple[bool, int, float, str]] = []
         for test in sorted({test for tests in asked for test in tests}, key=self.seconds.__getitem__):
@@ -49,6 +49,10 @@ class Passes:
             ranked.append((self.seconds[test] >= _SLOW, made[function], self.seconds[test], test))
             made[function] += 1
         return [test for *_, test in sorted(ranked)]
+
+    def _beside(self, asked: Iterable[list[str]]) -> list[str]:
+        files = {test.partition("::")[0] for tests in asked for test in tests}
+        return [test for test in self.seconds if test.partition("::")[0] in files]
 
 
 class Watch:
