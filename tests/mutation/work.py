@@ -22,8 +22,11 @@ _KNOWN = ("ellar.app", "ellar.testing", "ellar_sql", "starlette.testclient", "ht
 
 def work(options: argparse.Namespace, folder: Path) -> int:
     """Try what has not been tried or has survived, and write the report; return 1 if something survives unexplained."""
-    # The same examples for each mutant.
-    hypothesis.settings.register_profile("mutation", derandomize=True, database=None, deadline=None)
+    # The same examples for each mutant, however long they take on a machine that has other things to do.
+    checks = list(hypothesis.HealthCheck)
+    hypothesis.settings.register_profile(
+        "mutation", derandomize=True, database=None, deadline=None, suppress_health_check=checks
+    )
     hypothesis.settings.load_profile("mutation")
     for name in _KNOWN:
         importlib.import_module(name)
