@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -162,6 +163,7 @@ class Celsius:
 class Token(SecretBytes): ...
 
 
+Recent = Annotated[deque[int], AfterValidator(lambda items: deque(items, maxlen=3))]
 Temperature = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: celsius.degrees)]
 Stubborn = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: {}[SECRET])]
 T = TypeVar("T")
@@ -244,6 +246,7 @@ def user(**more: Any) -> User:
         (OrderedDict[str, int], OrderedDict(a=1)),
         (defaultdict[str, int], defaultdict(int, a=1)),
         (deque[datetime], deque([datetime(2024, 1, 1)])),
+        (Recent, deque([1], maxlen=3)),
         (int | str, "1"),
         (int | str, 1),
         (datetime | str, "2024-01-01T00:00:00"),
