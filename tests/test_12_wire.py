@@ -375,6 +375,7 @@ async def coroutine() -> None: ...
         (dict[int, str], {True: "a"}, "a 'bool' would come back as a 'int'"),
         (set[int], {True}, "a 'bool' would come back as a 'int'"),
         (frozenset[int], frozenset({True}), "a 'bool' would come back as a 'int'"),
+        (Secret[int], Secret[int](True), "a 'bool' would come back as a 'int'"),
         (SecretStr, SecretStr(Kind.CAT), "would come back as a 'str'"),
         (list[Hashable], [Point(1)], "would come back as a"),
         (dict[str, Any], {"a": Point(1)}, "Point' would come back as a 'dict'"),
