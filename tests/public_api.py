@@ -42,7 +42,6 @@ _BETWEEN_US: Final[Mapping[str, set[str]]] = {
     "AddedTask": {"is_looked_at", "peek", "stands"},
     "CollectedTasks": {"close"},
     "VirtualClock": {"attempts", "passing"},
-    "WatchedBackgroundTasks": {"added", "attempts", "check", "deliver", "engine", "holds", "observer", "passing"},
 }
 _CALLED_BY_SYNTAX: Final = {"__call__", "__enter__", "__exit__", "__get__", "__init__"}
 

@@ -386,9 +386,7 @@ async def test_a_placeholder_that_nobody_would_fill_is_refused(annotation: Any) 
 
     @get("/")
     async def handler(tasks: BackgroundTasks) -> None:
-        with pytest.raises(
-            TypeError, match=r"'context' has INJECTED as its default.* write Inject\[...\]"
-        ):
+        with pytest.raises(TypeError, match=r"'context' has INJECTED as its default.* write Inject\[...\]"):
             tasks.add_task(background_task(careless))
 
     assert (await request(application(handler), "/")).status == 200

@@ -40,9 +40,9 @@ def test_pages_use_nothing_else(page: Path) -> None:
                 assert {alias.name for alias in node.names} <= names[node.module].keys(), ast.unparse(node)
 
 
-@pytest.mark.parametrize("module", ["bg_di", "bg_di.backends", "bg_di.testing", "bg_di.pytest_plugin"])
+@pytest.mark.parametrize("module", ["bg_di", "bg_di.backends", "bg_di.testing"])
 def test_nothing_that_need_not_be_installed_is_imported(module: str) -> None:
-    """The plugin is imported wherever pytest runs and bg_di is installed, whatever is tested there."""
+    """Extras, and what tests use."""
     missing = ("httpx", "stamina", "aio_pika", "opentelemetry", "sentry_sdk", "sqlalchemy", "ellar_sql", "ellar_cli")
     code = f"import sys; sys.modules.update(dict.fromkeys({missing!r})); import {module}"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

@@ -1,34 +1,20 @@
 """The background tasks of all applications, as a test watches them: what runs, what is held, and how each ended."""
 
-import gc
-from collections.abc import AsyncIterable, Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, cast
-from weakref import WeakSet
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 from ellar.app import App
 
-from bg_di.backends import Backend, Engine
-from bg_di.calls.overlay import covered
-from bg_di.calls.plan import Plan
-from bg_di.calls.task import Waiting
-from bg_di.declaring.retry import Retry
 from bg_di.errors import BackendUnavailable, BackgroundTasksUnavailable, OutcomeUnknown
-from bg_di.handing_over.engines import Engines
 from bg_di.module import BackgroundTasksModule
 from bg_di.running.runner import Runner
-from bg_di.testing.clock import VirtualClock
-from bg_di.testing.heard import Heard
-from bg_di.testing.held import HeldTask, add_outside
-from bg_di.testing.matching import Only, is_meant
-from bg_di.testing.stand_ins import StandIns
-from bg_di.testing.words import FAILED, AddedTask, AddedTasks
-
-# Seconds that what still runs in another thread has to end, where somebody asks how it did.
-SOON: Final = 5.0
+from bg_di.testing.matching import Only
+from bg_di.testing.stage import SOON, Stage, lines
+from bg_di.testing.words import AddedTask, AddedTasks
 
 
 class WatchedBackgroundTasks(AddedTasks):
@@ -39,28 +25,20 @@ class WatchedBackgroundTasks(AddedTasks):
     from the very message that a worker would have got, when the response has been sent.
 
     Args:
-        before: what `bg_di.calls.overlay.covered` gave before the test has built anything; None: what it gives now.
+        stage: what is put over the applications.
 
     Attributes:
         clock: on which delays, timeouts and the waits between attempts pass.
     """
 
-    def __init__(self, before: Iterable[Any] | None = None) -> None:
-        self.clock = VirtualClock()
-        self.observer = Heard()
-        self._stand_ins = StandIns(self.clock, self.observer)
-        self._held: list[HeldTask] = []
-        self._holding: list[Only] = []
-        self._allowed: tuple[type[BaseException], ...] = ()
-        self._known = WeakSet(covered() if before is None else before)
-        self._heard_from: list[Runner] = []
-
-    # What a test says.
+    def __init__(self, stage: Stage) -> None:
+        self.clock = stage.clock
+        self._stage = stage
 
     @property
     def tasks_added(self) -> Sequence[AddedTask]:
         """What was added, in order."""
-        return self.observer.added
+        return self._stage.observer.added
 
     @contextmanager
     def held(self, only: Only = None) -> Generator[None]:
@@ -69,11 +47,8 @@ class WatchedBackgroundTasks(AddedTasks):
         Args:
             only: a function, or several, of whose calls; None: all.
         """
-        self._holding.append(only)
-        try:
+        with self._stage.held(only):
             yield
-        finally:
-            self._holding.remove(only)
 
     @contextmanager
     def refusing(self, why: str = "is refused by the test", *, unknown: bool = False) -> Generator[None]:
@@ -86,11 +61,11 @@ class WatchedBackgroundTasks(AddedTasks):
             unknown: whether it may have accepted it all the same; here it has not.
         """
         kind = OutcomeUnknown if unknown else BackendUnavailable
-        self._stand_ins.refusal = kind("the backend", why)
+        self._stage.stand_ins.refusal = kind("the backend", why)
         try:
             yield
         finally:
-            self._stand_ins.refusal = None
+            self._stage.stand_ins.refusal = None
 
     def allow_failures(self, *errors: type[BaseException]) -> None:
         """Let tasks fail in this test, also if nobody looks at them.
@@ -98,7 +73,7 @@ class WatchedBackgroundTasks(AddedTasks):
         Args:
             *errors: of which types; none: of any.
         """
-        self._allowed = (*self._allowed, *(errors or (BaseException,)))
+        self._stage.allowed = (*self._stage.allowed, *(errors or (BaseException,)))
 
     async def drain(self, *, only: Only = None) -> None:
         """Run what is held, in order, with what that adds; and what is due on an engine. Wait for what runs elsewhere.
@@ -110,9 +85,8 @@ class WatchedBackgroundTasks(AddedTasks):
             BaseException: what a task raised. It is reported to the `TaskErrorHandler`, too, and what is behind it is
                 still held.
         """
-        while task := self._next(only):
-            await self._let_go(task)
-            _raise(task)
+        while task := self._stage.next(only):
+            await self._stage.let_go(task)
         await anyio.to_thread.run_sync(self.wait)
 
     def wait(self, timeout: float = SOON) -> None:
@@ -126,8 +100,9 @@ class WatchedBackgroundTasks(AddedTasks):
         Raises:
             AssertionError: it has not ended by then.
         """
-        if not self.observer.wait(lambda: not self._under_way(), timeout):
-            raise AssertionError(f"background tasks run on after {timeout} seconds:{_lines(self._under_way())}")
+        stage = self._stage
+        if not stage.observer.wait(lambda: not stage.under_way(), timeout):
+            raise AssertionError(f"background tasks run on after {timeout} seconds:{lines(stage.under_way())}")
 
     async def perform(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AddedTask:
         """Run one task alone, with its real scope, policies and attempts; through its message, if it goes to an engine.
@@ -144,7 +119,7 @@ class WatchedBackgroundTasks(AddedTasks):
             BaseException: what it raised.
             LookupError: there is no application, or there are several.
         """
-        return await self._perform(self._only_runner(), func, args, kwargs)
+        return await self._stage.perform(self._stage.only_runner(), func, args, kwargs)
 
     def of(self, app: App) -> "TasksOf":
         """The same for one of several applications, whose `perform` runs a task there.
@@ -161,140 +136,17 @@ class WatchedBackgroundTasks(AddedTasks):
                 "background_tasks.of() got an application without background tasks: declare BackgroundTasksModule in "
                 "its root module"
             )
-        return TasksOf(self, module.get(Runner))
-
-    def check(self) -> None:
-        """Fail if a task has failed that nobody looked at, or is held or due and was never run, or has not ended.
-
-        Raises:
-            AssertionError: naming them.
-        """
-        self._settle()
-        failed = [task for task in self.tasks_added if self._is_unseen(task)]
-        held = [task for task in self.tasks_added if self._is_left(task)]
-        wrong = (
-            ("failed, and nobody looked at it (assert_failed, allow_failures)", failed),
-            ("held or due, and never run (drain)", held),
-            ("not ended when the test had (wait, drain)", self._under_way()),
-        )
-        said = [f"{what}:{_lines(tasks)}" for what, tasks in wrong if tasks]
-        if said:
-            raise AssertionError("background tasks of this test\n" + "\n".join(said))
-
-    # What every application asks, as `bg_di.calls.overlay` has it.
-
-    def added(self, runner: Runner, plan: Plan) -> None:
-        """A call was added."""
-        if runner not in self._heard_from:
-            self._heard_from.append(runner)
-        self.observer.add(runner, plan)
-
-    def holds(self, runner: Runner, call: Waiting) -> bool:
-        """Whether a call is held instead of being run."""
-        plan = call[6]
-        if not isinstance(plan, Plan) or not self._is_to_hold(plan.reference.task_id):
-            return False
-        self._held.append(HeldTask(runner, call, plan))
-        self.observer.hold(self.observer.of(plan.reference.task_id))
-        return True
-
-    def engine(self, engines: Engines, name: str, backend: Backend) -> Engine:
-        """What stands in the place of an engine."""
-        return self._stand_ins.engine(engines, name)
-
-    async def deliver(self, runner: Runner) -> None:
-        """Run what was accepted, unless it is held."""
-        await self._stand_ins.deliver(runner, self._may_run)
-
-    def passing(self, scope: anyio.CancelScope, seconds: float) -> AbstractContextManager[None]:
-        """Let a timeout pass on the clock."""
-        return self.clock.passing(scope, seconds)
-
-    def attempts(self, retry: Retry, limit: float | None) -> AsyncIterable[Any]:
-        """Let the waits between attempts pass on the clock."""
-        return self.clock.attempts(retry, limit)
-
-    def _may_run(self, task_id: str) -> bool:
-        task = self.observer.of(task_id)
-        if self._is_to_hold(task_id):
-            self.observer.hold(task)
-        return not task.is_held
-
-    def _is_to_hold(self, task_id: str) -> bool:
-        task = self.observer.of(task_id)
-        if not task.task_id:  # it was added before the test, which would never run it
-            return False
-        return any(is_meant(task.func, only) for only in tuple(self._holding))
+        return TasksOf(self._stage, module.get(Runner))
 
     def _settle(self) -> None:
-        try:
-            anyio.lowlevel.current_token()
-        except RuntimeError:  # no event loop runs here, so others go on while this thread waits
-            self.observer.wait(lambda: not self._under_way(), SOON)
-
-    def _under_way(self) -> list[AddedTask]:
-        return [task for task in self.tasks_added if self._is_under_way(task)]
-
-    def _is_under_way(self, task: AddedTask) -> bool:
-        state, _, _ = task.peek()
-        if task.is_held:
-            return False
-        return state in {"waiting", "running"} or (self._is_due(task) and self.observer.is_in_flight(task))
-
-    def _is_unseen(self, task: AddedTask) -> bool:
-        state, error, _ = task.peek()
-        is_allowed = isinstance(error, self._allowed) if error is not None else BaseException in self._allowed
-        return state in FAILED and not task.is_looked_at and not is_allowed
-
-    def _is_left(self, task: AddedTask) -> bool:
-        state, _, _ = task.peek()
-        return (task.is_held and state == "waiting") or (self._is_due(task) and not self.observer.is_in_flight(task))
-
-    def _is_due(self, task: AddedTask) -> bool:
-        return self._stand_ins.is_due(task.task_id)
-
-    def _next(self, only: Only) -> AddedTask | None:
-        return next(
-            (task for task in self.tasks_added if is_meant(task.func, only) and self._is_left(task)),
-            None,
-        )
-
-    async def _let_go(self, task: AddedTask) -> None:
-        task.is_held = False
-        held = next((held for held in self._held if held.plan.reference.has(task.task_id)), None)
-        if held is None:
-            await self._stand_ins.run(task.task_id)
-        else:
-            self._held.remove(held)
-            await held.run()
-
-    async def _perform(
-        self, runner: Runner, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> AddedTask:
-        with self.held():
-            task = self.observer.of(await add_outside(runner, func, args, kwargs))
-        await self._let_go(task)
-        _raise(task)
-        return task
-
-    def _only_runner(self) -> Runner:
-        near = [each for each in covered() if each not in self._known or each in self._heard_from]
-        if len(near) != 1:
-            gc.collect()  # what is left of other tests
-            near = near or covered()
-        if len(near) != 1:
-            raise LookupError(
-                f"perform() runs a task in the only application of the test, and there are {len(near)}: build one, or "
-                "say background_tasks.of(app).perform(...)"
-            )
-        return cast(Runner, near[0])
+        self._stage.settle()
 
 
 class TasksOf:
     """The background tasks of one application."""
 
-    def __init__(self, tasks: WatchedBackgroundTasks, runner: Runner) -> None:
-        self._tasks = tasks
+    def __init__(self, stage: Stage, runner: Runner) -> None:
+        self._stage = stage
         self._runner = runner
 
     async def perform(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AddedTask:
@@ -311,16 +163,4 @@ class TasksOf:
         Raises:
             BaseException: what it raised.
         """
-        return await self._tasks._perform(self._runner, func, args, kwargs)  # noqa: SLF001  # one of two ways to say it
-
-
-def _raise(task: AddedTask) -> None:
-    state, error, reason = task.peek()
-    if state not in FAILED:
-        return
-    task.is_looked_at = True
-    raise error if error is not None else AssertionError(f"{task.name} has failed: {reason}")
-
-
-def _lines(tasks: Iterable[AddedTask]) -> str:
-    return "".join(f"\n  {task}" for task in tasks)
+        return await self._stage.perform(self._runner, func, args, kwargs)

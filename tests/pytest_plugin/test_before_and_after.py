@@ -1,6 +1,8 @@
 """What goes on before a test has the fixture, and after it, is as if there was none."""
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from bg_di import BackgroundTasks, BackgroundTasksModule, BackgroundTasksMonitor
 from bg_di.backends.sqlite import SqliteBackend
 from bg_di.calls.overlay import put_over
 from bg_di.testing import WatchedBackgroundTasks
+from bg_di.testing.stage import Stage
 from tests.harness import application
 
 PATIENCE = 30
@@ -33,6 +36,15 @@ async def here(what: str) -> None:
     has_run.release()
 
 
+@contextmanager
+def watching() -> Generator[WatchedBackgroundTasks]:
+    """What the fixture does, in a block of a test."""
+    stage = Stage()
+    with put_over(stage):
+        yield WatchedBackgroundTasks(stage)
+        stage.check()
+
+
 def shop(path: str, *routes: Any) -> App:
     done.clear()
     setup = BackgroundTasksModule.setup(name="shop", tasks=[kept], backends={"durable": SqliteBackend(path)})
@@ -49,12 +61,10 @@ def test_a_worker_works_before_and_after(path: str) -> None:
     with TestClient(shop(path)) as client:
         client.get("/?what=before")
         assert has_run.acquire(timeout=PATIENCE)
-        tasks = WatchedBackgroundTasks()
-        with put_over(tasks):
+        with watching() as tasks:
             client.get("/?what=within")
             tasks.assert_ran(kept)
             assert has_run.acquire(timeout=PATIENCE)
-            tasks.check()
         client.get("/?what=after")
         assert has_run.acquire(timeout=PATIENCE)
     assert done == ["before", "within", "after"]
@@ -64,7 +74,7 @@ def test_a_worker_works_before_and_after(path: str) -> None:
 def test_an_application_without_a_worker_is_as_before(path: str) -> None:
     """What it adds when the test is over is accepted by its engine, and by nothing else."""
     app = shop(path)
-    with put_over(tasks := WatchedBackgroundTasks()):
+    with watching() as tasks:
         TestClient(app).get("/?what=within")
     assert not Path(path).exists()
     TestClient(app).get("/?what=after")
@@ -88,24 +98,21 @@ def test_what_was_added_before_is_not_held(path: str) -> None:
     client = threading.Thread(target=lambda: TestClient(app).get("/slow"))
     client.start()
     assert added.wait(PATIENCE)
-    tasks = WatchedBackgroundTasks()
-    with put_over(tasks), tasks.held():
+    with watching() as tasks, tasks.held():
         goes_on.set()
         client.join(PATIENCE)
     assert done == ["in the process", "on the engine"]
     tasks.assert_none()
-    tasks.check()
 
 
 def test_many_threads_add_at_once(path: str) -> None:
     """Each call is known once, and has ended when its client has its answer."""
-    tasks = WatchedBackgroundTasks()
 
     def call(number: int) -> None:
         TestClient(app).get(f"/?what={number}")
 
     app = shop(path)
-    with put_over(tasks):
+    with watching() as tasks:
         threads = [threading.Thread(target=call, args=(number,)) for number in range(40)]
         for thread in threads:
             thread.start()
@@ -113,5 +120,4 @@ def test_many_threads_add_at_once(path: str) -> None:
             thread.join(PATIENCE)
         for number in range(40):
             tasks.assert_ran(tasks.assert_accepted(tasks.one(kept, str(number))))
-        tasks.check()
     assert sorted(map(int, done)) == list(range(40))

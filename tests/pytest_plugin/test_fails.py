@@ -153,3 +153,14 @@ def test_the_marker_is_announced(run: Run) -> None:
     """Also where markers are strict."""
     run("def test_nothing(): ...", "--strict-markers").assert_outcomes(passed=1)
     run("", "--markers").stdout.fnmatch_lines(["@pytest.mark.background_tasks(mode='run', only=None)*"])
+
+
+def test_tests_of_others_are_left_alone(pytester: pytest.Pytester) -> None:
+    """The plugin is loaded wherever bg_di is installed: it imports nothing that warns, or takes time."""
+    pytester.makepyfile("""
+        import sys
+
+        def test_others():
+            assert not {"bg_di", "ellar", "starlette"} & sys.modules.keys()
+    """)
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)

@@ -1,23 +1,28 @@
-"""The pytest plugin: the fixture `background_tasks` and the marker of the same name. There is nothing to import."""
+"""The pytest plugin: the fixture `background_tasks` and the marker of the same name. There is nothing to import.
 
+Every run of pytest loads it where bg_di is installed, tests of other projects included. So it stands beside the package
+and imports that where a test asks for the fixture: Ellar takes its time, and warns while it is imported.
+"""
+
+import sys
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import pytest
 
-from bg_di.calls.overlay import covered, put_over
+if TYPE_CHECKING:
+    from bg_di.testing import WatchedBackgroundTasks
+    from bg_di.testing.matching import Only
+    from bg_di.testing.stage import Stage
 
 # Before it is imported, so that what its assertions compare is shown.
 pytest.register_assert_rewrite("bg_di.testing")
 
-from bg_di.testing.matching import Only  # noqa: E402
-from bg_di.testing.watched import WatchedBackgroundTasks  # noqa: E402
-
 _NAME = "background_tasks"
 _BEFORE = pytest.StashKey[WeakSet[Any]]()
-_TASKS = pytest.StashKey[WatchedBackgroundTasks]()
+_STAGE = pytest.StashKey["Stage"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,54 +40,59 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     Who marks a test asks for the fixture, too.
     """
-    item.stash[_BEFORE] = WeakSet(covered())
+    overlay = sys.modules.get("bg_di.calls.overlay")
+    item.stash[_BEFORE] = WeakSet(() if overlay is None else overlay.covered())
     asked_for = getattr(item, "fixturenames", [])
     if item.get_closest_marker(_NAME) is not None and _NAME not in asked_for:
         asked_for.append(_NAME)
 
 
 @pytest.fixture
-def background_tasks(request: pytest.FixtureRequest) -> Generator[WatchedBackgroundTasks]:
+def background_tasks(request: pytest.FixtureRequest) -> "Generator[WatchedBackgroundTasks]":
     """All background tasks that are added while the test runs, in every application of the process.
 
     A task that failed and that nobody looked at, and one that is held and was never run, fail the test at its end.
     """
+    from bg_di.calls.overlay import put_over
+    from bg_di.testing import WatchedBackgroundTasks
+    from bg_di.testing.stage import Stage
+
     stash = request.node.stash
-    tasks = stash[_TASKS] = WatchedBackgroundTasks(stash.get(_BEFORE, None))
-    with _marked(request.node.get_closest_marker(_NAME), tasks), put_over(tasks):
-        yield tasks
-    del stash[_TASKS]
+    stage = stash[_STAGE] = Stage(stash.get(_BEFORE, None))
+    with _marked(request.node.get_closest_marker(_NAME), stage), put_over(stage):
+        yield WatchedBackgroundTasks(stage)
+    del stash[_STAGE]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Look at what is left of the tasks when the test has ended, as a part of the test."""
     outcome = yield
-    tasks = item.stash.get(_TASKS, None)
-    if tasks is not None:
-        _check(tasks)
+    stage = item.stash.get(_STAGE, None)
+    if stage is not None:
+        _check(stage)
     return outcome
 
 
-def _check(tasks: WatchedBackgroundTasks) -> None:
+def _check(stage: "Stage") -> None:
     try:
-        tasks.check()
+        stage.check()
     except AssertionError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-def _marked(marker: pytest.Mark | None, tasks: WatchedBackgroundTasks) -> AbstractContextManager[None]:
+def _marked(marker: pytest.Mark | None, stage: "Stage") -> AbstractContextManager[None]:
     if marker is None:
         return nullcontext()
     try:
-        return _in_mode(tasks, *marker.args, **marker.kwargs)
+        return _in_mode(stage, *marker.args, **marker.kwargs)
     except TypeError as error:
         raise pytest.UsageError(f"@pytest.mark.{_NAME}(mode='run', only=None): {error}") from None
 
 
-def _in_mode(tasks: WatchedBackgroundTasks, mode: str = "run", only: Only = None) -> AbstractContextManager[None]:
+def _in_mode(stage: "Stage", mode: str = "run", only: "Only" = None) -> AbstractContextManager[None]:
     if mode == "hold":
-        return tasks.held(only)
+        return stage.held(only)
     if mode != "run":
         raise pytest.UsageError(f"@pytest.mark.{_NAME}(mode={mode!r}): give 'run' or 'hold'")
     if only is not None:
