@@ -3,10 +3,11 @@
 from collections.abc import Generator
 from contextlib import ExitStack
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
-from bg_di.calls.overlay import put_over
+from bg_di.calls.overlay import covered, put_over
 
 # Before it is imported, so that what its assertions compare is shown.
 pytest.register_assert_rewrite("bg_di.testing")
@@ -14,6 +15,7 @@ pytest.register_assert_rewrite("bg_di.testing")
 from bg_di.testing.watched import Only, WatchedBackgroundTasks  # noqa: E402
 
 _NAME = "background_tasks"
+_BEFORE = pytest.StashKey[WeakSet[Any]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,13 +27,19 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Remember which applications were there before the fixtures of a test have built its own, in whatever order."""
+    item.stash[_BEFORE] = WeakSet(covered())
+
+
 @pytest.fixture
 def background_tasks(request: pytest.FixtureRequest) -> Generator[WatchedBackgroundTasks]:
     """All background tasks that are added while the test runs, in every application of the process.
 
     A task that failed and that nobody looked at, and one that is held and was never run, fail the test at its end.
     """
-    tasks = WatchedBackgroundTasks()
+    tasks = WatchedBackgroundTasks(request.node.stash.get(_BEFORE, None))
     with ExitStack() as stack:
         marker = request.node.get_closest_marker(_NAME)
         if marker is not None and _mode(*marker.args, **marker.kwargs) == "hold":
@@ -46,11 +54,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     outcome = yield
     tasks = getattr(item, "funcargs", {}).get(_NAME)
     if isinstance(tasks, WatchedBackgroundTasks):
-        try:
-            tasks.check()
-        except AssertionError as error:
-            pytest.fail(str(error), pytrace=False)
+        _check(tasks)
     return outcome
+
+
+def _check(tasks: WatchedBackgroundTasks) -> None:
+    try:
+        tasks.check()
+    except AssertionError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _mode(mode: str = "run", only: Any = None) -> str:

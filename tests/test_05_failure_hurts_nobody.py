@@ -530,9 +530,13 @@ async def test_a_cancelled_error_of_the_error_handlers_own_stops_nothing(log: Lo
     assert ran == ["after"]
 
 
-async def test_an_error_handler_that_is_cancelled_with_the_request_stops() -> None:
-    """The cancellation goes where it belongs."""
+async def test_an_error_handler_that_is_cancelled_with_the_request_stops(log: Log) -> None:
+    """The cancellation goes where it belongs: it is no failure of the handler's, and nothing else runs."""
     handling = anyio.Event()
+    ran: list[str] = []
+
+    async def after() -> None:
+        ran.append("after")
 
     class Waiting(TaskErrorHandler):
         async def handle(self, failure: TaskFailure) -> None:
@@ -542,13 +546,20 @@ async def test_an_error_handler_that_is_cancelled_with_the_request_stops() -> No
     @get("/")
     async def handler(tasks: BackgroundTasks) -> None:
         tasks.add_task(boom)
+        tasks.add_task(after)
 
-    app = application(handler, providers=[ProviderConfig(TaskErrorHandler, use_class=Waiting)])
+    app = application(
+        handler,
+        tasks=BackgroundTasksModule.setup(on_error="continue"),
+        providers=[ProviderConfig(TaskErrorHandler, use_class=Waiting)],
+    )
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             group.start_soon(request, app, "/")
             await handling.wait()
             group.cancel_scope.cancel()
+    assert ran == []
+    assert not any("TaskErrorHandler" in message for message in log.messages)
 
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="none")

@@ -392,6 +392,10 @@ def test_a_wrong_policy_is_refused_at_declaration(policy: dict[str, Any], said: 
             {"delay": "soon"},
             "background_task(delay='soon'): give seconds, as a number or a timedelta, that are not nega",
         ),
+        (
+            {"session": object(), "when": "failure"},
+            "using(when='failure'): leave it or the session out: the session's commit decides instead",
+        ),
     ],
 )
 def test_a_wrong_policy_of_a_call_is_refused_by_using(policy: dict[str, Any], said: str) -> None:
@@ -400,3 +404,11 @@ def test_a_wrong_policy_of_a_call_is_refused_by_using(policy: dict[str, Any], sa
     with pytest.raises(InvalidOptions) as error:
         using(**policy)
     assert str(error.value).startswith(said)
+
+
+def test_a_key_may_be_as_long_as_engines_keep_it() -> None:
+    """In bytes, not in letters."""
+    BackgroundTasks().using(unique_key="k" * 1024)
+    BackgroundTasks().using(unique_key="ü" * 512)
+    with pytest.raises(InvalidOptions, match="give text of at most 1024 bytes in UTF-8"):
+        BackgroundTasks().using(unique_key="ü" * 513)

@@ -45,6 +45,7 @@ def test_an_envelope_is_a_record_that_shows_no_content() -> None:
         ENVELOPE.name = "other"  # type: ignore[misc]
     assert SECRET not in repr(ENVELOPE)
     assert "tenant" not in repr(ENVELOPE)
+    assert "traceparent" not in repr(ENVELOPE)
 
 
 def test_a_later_message_of_this_version_is_read() -> None:
@@ -128,6 +129,7 @@ WRONG: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("name", "a"),
         ("name", "a" * 1024),
         ("trace", {str(each): "a" * 1024 for each in range(16)}),
         *((name, value) for name in ("timeout", "delay") for value in (0, DAYS)),

@@ -26,7 +26,7 @@ def sync_task() -> None: ...
 @pytest.mark.parametrize(
     ("policy", "named"),
     [
-        ({"when": "sometimes"}, "when='sometimes'"),
+        ({"when": "sometimes"}, "when='sometimes'): give one of 'success', 'failure', 'always'"),
         ({"timeout": -1}, "timeout=-1"),
         ({"timeout": 0}, "timeout=0"),
         ({"timeout": float("nan")}, "timeout=nan"),
@@ -35,9 +35,10 @@ def sync_task() -> None: ...
         ({"timeout": "3"}, "timeout='3'"),
         ({"timeout": timedelta(0)}, "timeout=datetime.timedelta(0)"),
         ({"retry": 3}, "retry=3"),
+        ({"backend": 3}, "backend=3): give text"),
         ({"delay": -1}, "delay=-1"),
-        ({"delay": timedelta(days=367)}, "delay=datetime.timedelta(days=367)): give at most 366 days"),
-        ({"attempts": 3}, "no policy 'attempts' (given 3); the policies are when, timeout, retry"),
+        ({"delay": timedelta(days=366, seconds=1)}, "seconds=1)): give at most 366 days"),
+        ({"delay": 0, "backend": "in_process"}, "delay=0): what runs in the process runs at once"),
     ],
     ids=str,
 )
@@ -45,7 +46,20 @@ def test_a_wrong_policy_is_refused_where_it_is_declared(policy: dict[str, Any], 
     """Naming key and value."""
     with pytest.raises(InvalidOptions) as refused:
         background_task(**policy)
+    assert str(refused.value).startswith(f"background_task({next(iter(policy))}=")
     assert named in str(refused.value)
+
+
+def test_a_policy_that_there_is_not_is_refused() -> None:
+    """Saying which there are."""
+    said = r"no policy 'attempts' \(given 3\); the policies are when, timeout, retry, backend, delay$"
+    with pytest.raises(InvalidOptions, match=said):
+        background_task(attempts=3)  # type: ignore[call-overload]
+
+
+def test_the_longest_delay_is_accepted() -> None:
+    """On whatever engine it will be."""
+    background_task(delay=timedelta(days=366))(task)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,13 @@ class User(BaseModel):
         return str(born and born.year)
 
 
+class Swapped(BaseModel):
+    """Each field goes by the other's name among those who write it as JSON."""
+
+    a: int = Field(alias="b")
+    b: int = Field(alias="a")
+
+
 class Crowd(BaseModel, extra="allow"):
     __pydantic_extra__: dict[str, Address] = Field(init=False)
 
@@ -255,6 +262,7 @@ def user(**more: Any) -> User:
         (User, user(id=uuid4(), by_day={date(2024, 1, 1): Decimal("1.10")}, hidden=2, born=datetime(2024, 1, 2))),
         (User, user(extra=(1, b"\xff"), others=[Address(Strasse="b")])),
         (list[User] | None, [user(nickname=None)]),
+        (Swapped, Swapped(a=1, b=2)),
         (Names, Names([SecretStr(SECRET)])),
         (Annotated[Cat | Dog, Field(discriminator="kind")], Cat(lives=9)),
         (Tree, Tree(children=[Tree(), Tree(children=[])])),
@@ -382,6 +390,15 @@ def test_what_cannot_travel_is_refused(annotation: Any, value: Any, said: str) -
     assert said in text
     if "its arguments are" not in said:
         assert "the argument 'value', a '" in text
+
+
+@pytest.mark.parametrize(
+    "driver", ["sqlalchemy", "sqlite3", "aiosqlite", "asyncpg", "psycopg", "psycopg2", "pymongo", "redis"]
+)
+def test_what_belongs_to_a_database_is_known_by_its_driver(driver: str) -> None:
+    """Also a subclass of it."""
+    connection = type("Connection", (), {"__module__": f"{driver}.connection"})
+    assert "let the task ask the container for a session" in refusal(sends(Any), type("Own", (connection,), {})())
 
 
 def test_an_int_may_be_given_where_a_float_is_annotated() -> None:

@@ -342,6 +342,37 @@ async def test_a_plain_call_behind_a_planned_one_waits_since_it_was_added() -> N
     assert all(before <= record.since <= datetime.now(UTC) for record in shown)
 
 
+async def test_what_is_added_once_more_waits_since_then() -> None:
+    """In a connection that has run its tasks before, and by a task that has waited for something."""
+    shown: list[tuple[datetime, TaskRecord]] = []
+
+    def look(before: datetime) -> None:
+        shown.extend((before, record) for record in monitor_of(app).snapshot() if record.state == "waiting")
+
+    async def adds_itself(tasks: BackgroundTasks) -> None:
+        await anyio.lowlevel.checkpoint()
+        if len(shown) < 2:
+            before = datetime.now(UTC)
+            tasks.add_task(adds_itself, tasks)
+            look(before)
+
+    @websocket("/ws")
+    async def connection(socket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        await socket.accept()
+        for _ in range(2):
+            tasks.add_task(quick)
+        await tasks()
+        before = datetime.now(UTC)
+        tasks.add_task(quick)
+        look(before)
+        tasks.add_task(adds_itself, tasks)
+
+    app = application(connection)
+    await Socket().run(app, "/ws")
+    assert told(tuple(record for _, record in shown)) == [("quick", "waiting"), ("adds_itself", "waiting")]
+    assert all(before <= record.since <= datetime.now(UTC) for before, record in shown)
+
+
 async def test_an_id_is_the_same_wherever_it_is_seen() -> None:
     """In a reference, in the task, in a snapshot, in the history, of plain calls and of planned ones."""
     stage = Stage()
@@ -448,6 +479,35 @@ async def test_what_waits_can_be_cancelled(log: Log, caplog: pytest.LogCaptureFi
         for name in ("quick", "quick", "other")
     ]
     assert {record.levelname for record in log.records} == {"INFO"}
+
+
+async def test_what_has_run_while_somebody_looked_is_not_cancelled() -> None:
+    """Although others wait."""
+    stage, then = Stage(), Stage()
+    app = adding(stage.hold, quick, then.hold, other)
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await stage.entered.wait()
+        _, (collection, call, _, _), *_ = ledger_of(app).at_work()
+        stage.go_on.set()
+        await then.entered.wait()
+        assert not collection.cancel(call)
+        then.go_on.set()
+    assert [state for _, state in told(monitor_of(app).history())] == ["succeeded"] * 4
+
+
+async def test_the_history_is_in_order_where_nothing_suspends() -> None:
+    """A plain call, one with a policy, and a plain one again."""
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(quick)
+        tasks.using(timeout=5).add_task(other)
+        tasks.add_task(quick)
+
+    app = application(handler)
+    await request(app, "/")
+    assert [name for name, _ in told(monitor_of(app).history())] == ["quick", "other", "quick"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any, Final
 from bg_di.backends import Accepted, Message
 from bg_di.calls.plan import Plan
 from bg_di.edge.connection import ConnectionTasks
+from bg_di.errors import BackendUnavailable
 from bg_di.observers.outcome import Outcome
 from bg_di.observing.observer import Event, TaskObserver
 from bg_di.record import State, TaskRecord
@@ -58,6 +59,12 @@ class Heard(TaskObserver):
         stands_for_it = None if accepted.is_new else f"{accepted.task_id} stands for it, by its unique key"
         self.stands(task, "accepted", reason=stands_for_it)
 
+    def refuse(self, message: Message, error: BackendUnavailable) -> None:
+        """An engine does not take a task, as the test wants it; so it has been looked at."""
+        task = self.of(message.task_id)
+        task.is_looked_at = True
+        self.stands(task, "waiting", error=error)
+
     def is_in_flight(self, task: AddedTask) -> bool:
         """Whether the request goes on that has handed a task over: at its end it is run."""
         collection, open_ones = self._handing.get(task.task_id, (None, ()))
@@ -99,7 +106,9 @@ class Heard(TaskObserver):
 
     def event(self, kind: Event, record: TaskRecord) -> None:
         if kind in _NOT_RUN:
-            self.stands(self.of(record.task_id), record.state, reason=record.reason)
+            task = self.of(record.task_id)
+            _, error, _ = task.peek()
+            self.stands(task, record.state, error=error, reason=record.reason)
 
 
 def _unknown() -> None: ...  # until it is said what was added

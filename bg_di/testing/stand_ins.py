@@ -72,8 +72,7 @@ class StandIns:
 
     def _refused(self, message: Message) -> BackendUnavailable | None:
         if self.refusal is not None:
-            # The test wants it so.
-            self._heard.of(message.task_id).is_looked_at = True
+            self._heard.refuse(message, self.refusal)
         return self.refusal
 
     def _all(self) -> list[HoldingEngine]:

@@ -40,18 +40,21 @@ class WatchedBackgroundTasks(AddedTasks):
     until `drain`. In both, what goes to an engine is accepted by one that stands in its place, in memory, and is run
     from the very message that a worker would have got, when the response has been sent.
 
+    Args:
+        before: what `bg_di.calls.overlay.covered` gave before the test has built anything; None: what it gives now.
+
     Attributes:
         clock: on which delays, timeouts and the waits between attempts pass.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: Iterable[Any] | None = None) -> None:
         self.clock = VirtualClock()
         self.observer = Heard()
         self._stand_ins = StandIns(self.clock, self.observer)
         self._held: list[HeldTask] = []
         self._holding: list[Only] = []
         self._allowed: tuple[type[BaseException], ...] = ()
-        self._known = WeakSet(covered())
+        self._known = WeakSet(covered() if before is None else before)
         self._heard_from: list[Runner] = []
 
     # What a test says.
@@ -86,6 +89,8 @@ class WatchedBackgroundTasks(AddedTasks):
     @contextmanager
     def refusing(self, why: str = "is refused by the test", *, unknown: bool = False) -> Generator[None]:
         """Let engines refuse in a block what is handed over to them, as one does that cannot be reached.
+
+        The task has failed then, with `BackendUnavailable`, or with `OutcomeUnknown`, which is one.
 
         Args:
             why: what the engine says.

@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -35,7 +35,13 @@ from bg_di import (
     current_background_tasks,
 )
 from bg_di.backends import Message
-from bg_di.errors import BackendUnavailable, BackgroundTasksNotAccepted, OutcomeUnknown, TaskTimedOut
+from bg_di.errors import (
+    BackendUnavailable,
+    BackgroundTasksNotAccepted,
+    BackgroundTasksUnavailable,
+    OutcomeUnknown,
+    TaskTimedOut,
+)
 from bg_di.observers.otel import OpenTelemetryObserver
 from bg_di.working.delivery import DeliveryTasks
 from tests.backends.memory import Memory, MemoryBackend
@@ -314,6 +320,24 @@ async def test_a_task_is_acknowledged_when_what_it_added_has_run_and_was_accepte
     assert before[0] == "outer"
     assert {"accepted inner", "in process by the task", "in process again"} <= set(before)
     assert {"inner", "acknowledge inner"} <= set(events)
+
+
+async def test_what_is_added_when_a_delivery_has_ended_is_refused() -> None:
+    """As after a request."""
+    contexts: list[Context] = []
+
+    @background_task(name="leaves something")
+    async def leaves() -> None:
+        contexts.append(copy_context())
+
+    def add_late() -> None:
+        current_background_tasks().using(backend="in_process").add_task(leaves)
+
+    shop = Shop(leaves)
+    await shop.add(leaves)
+    await shop.work("acknowledge")
+    with pytest.raises(BackgroundTasksUnavailable, match="BACKEND engine after its background tasks had run"):
+        contexts[0].run(add_late)
 
 
 @pytest.mark.parametrize("refusal", [BackendUnavailable, OutcomeUnknown])

@@ -144,6 +144,20 @@ async def test_what_another_version_has_added_waits_for_a_worker_that_knows_it(
     assert SECRET not in log.text
 
 
+@pytest.mark.parametrize(("waited", "wait"), [(0, 0.5), (20, 20), (600, 60)])
+async def test_who_does_not_understand_a_task_leaves_it_as_long_as_it_has_waited(
+    waited: float, wait: float, log: Log
+) -> None:
+    """From half a second to a minute."""
+    it = shop()
+    kept = put(it, replace(ENVELOPE, module="shop:New").to_bytes())
+    before = time.time()
+    kept.message = replace(kept.message, added_at=before - waited)
+    await it.work("reschedule")
+    now = time.time()
+    assert before + wait <= kept.due_at <= now + wait + (now - before)
+
+
 class Unreadable:
     @classmethod
     def __get_pydantic_core_schema__(cls, *_: Any) -> Any:

@@ -12,8 +12,9 @@ import pytest
 
 from tests.mutation.names import name_of
 
-# So many tests of one function, before those of others.
-_AT_ONCE = 2
+# So many tests of one function, before more of others; and those that take so many seconds with the next ones.
+_AT_ONCE = 1
+_SLOW = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Passes:
     def tests(self, target: str, lines: frozenset[int]) -> list[str]:
         """Those that pass by one of some lines, or anywhere in the file where there are none.
 
-        The fastest come first, and of those that one function makes some come first.
+        The fastest come first, and of those that one function makes one.
         """
         of = self.lines.get(target, {})
         asked = [of[str(line)] for line in lines if str(line) in of] if lines else of.values()
@@ -46,7 +47,8 @@ class Passes:
         ranked: list[tuple[int, float, str]] = []
         for test in sorted({test for tests in asked for test in tests}, key=self.seconds.__getitem__):
             function = test.partition("#")[0]
-            ranked.append((made[function] // _AT_ONCE, self.seconds[test], test))
+            late = self.seconds[test] >= _SLOW
+            ranked.append((made[function] // _AT_ONCE + late, self.seconds[test], test))
             made[function] += 1
         return [test for _, _, test in sorted(ranked)]
 

@@ -13,6 +13,8 @@ def lines_of(tree: ast.Module, node: ast.expr | ast.stmt) -> frozenset[int]:
         return frozenset(range(statement.body[0].lineno, _end(statement) + 1))
     if any(isinstance(each, _FUNCTION) for each in path):
         return frozenset(range(statement.lineno, _end(_head(statement)) + 1))
+    if any(isinstance(each, ast.ClassDef) for each in path):  # an attribute, or a field of a record
+        return frozenset()
     lambdas = (
         frozenset(range(node.lineno, _end(node) + 1)) if any(isinstance(each, ast.Lambda) for each in path) else ()
     )

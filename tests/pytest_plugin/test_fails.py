@@ -67,6 +67,7 @@ def test_without_the_fixture(client):
             "*welcome('busy'): failed, OSError('451 try again later')",
         ]
     )
+    result.stdout.no_fnmatch_line("*another exception occurred*")
 
 
 def test_a_held_task_that_was_never_run_fails_its_test(run: Run) -> None:

@@ -21,6 +21,7 @@ from bg_di.errors import BackgroundTasksUnavailable
 from bg_di.testing import RecordingBackgroundTasks, WatchedBackgroundTasks
 from tests.handing_over import ON_ASYNCIO
 from tests.harness import application, websocket
+from tests.pages import ROOT, module
 from tests.pytest_plugin import shop
 from tests.pytest_plugin.shop import Mailer, Provider, audit, bill, done
 
@@ -40,6 +41,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     thread.join(30)
     assert not thread.is_alive()
     listening.close()
+
+
+@pytest.fixture
+def own(path: str) -> App:
+    """A shop for one test."""
+    return shop.build(path)
 
 
 def test_on_a_live_server(served: str, background_tasks: WatchedBackgroundTasks) -> None:
@@ -161,6 +168,16 @@ def test_the_only_application_of_a_test_is_meant(background_tasks: WatchedBackgr
     assert done == ["audit of it"]
 
 
+@pytest.mark.parametrize("another", [1, 2])
+def test_what_a_fixture_has_built_for_a_test_is_meant(
+    own: App, background_tasks: WatchedBackgroundTasks, another: int
+) -> None:
+    """Also if it did so before the fixture began."""
+    done.clear()
+    anyio.run(background_tasks.perform, audit, "it")
+    assert done == ["audit of it"]
+
+
 def test_a_fake_in_the_place_of_a_collection_is_not_heard_of(background_tasks: WatchedBackgroundTasks) -> None:
     """It runs nothing, and has the same words."""
     tasks = RecordingBackgroundTasks()
@@ -198,3 +215,8 @@ def test_websockets_are_drained_at_their_end(background_tasks: WatchedBackground
     anyio.run(background_tasks.drain)
     assert background_tasks.assert_ran(audit).method == "WEBSOCKET"
     background_tasks.assert_ran(background_tasks.assert_accepted(bill))
+
+
+def test_what_the_readme_shows(background_tasks: WatchedBackgroundTasks) -> None:
+    """It is a test of its own."""
+    vars(module(ROOT / "README.md", until="def test_a_sign_up"))["test_a_sign_up_sends_a_welcome"](background_tasks)
