@@ -1,6 +1,6 @@
 """What a test did not look at fails it, and what fails shows what there was."""
 
-from pytest import Pytester
+import pytest
 
 from tests.pytest_plugin.conftest import Run
 
@@ -157,7 +157,7 @@ def test_the_marker_is_announced(run: Run) -> None:
     run("", "--markers").stdout.fnmatch_lines(["@pytest.mark.background_tasks(mode='run', only=None)*"])
 
 
-def test_tests_of_others_are_left_alone(pytester: Pytester) -> None:
+def test_tests_of_others_are_left_alone(pytester: pytest.Pytester) -> None:
     """The plugin is loaded wherever bg_di is installed: it imports nothing that warns, or takes time."""
     pytester.makepyfile("""
         import sys
