@@ -373,6 +373,8 @@ async def coroutine() -> None: ...
         (list[tuple[int, ...]], [[1]], "a 'list' would come back as a 'tuple'"),
         (Iterable[int], [1], "a 'list' would come back"),
         (dict[int, str], {True: "a"}, "a 'bool' would come back as a 'int'"),
+        (tuple[int], (True,), "a 'bool' would come back as a 'int'"),
+        (deque[int], deque([True]), "a 'bool' would come back as a 'int'"),
         (set[int], {True}, "a 'bool' would come back as a 'int'"),
         (frozenset[int], frozenset({True}), "a 'bool' would come back as a 'int'"),
         (Secret[int], Secret[int](True), "a 'bool' would come back as a 'int'"),
