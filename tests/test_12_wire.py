@@ -163,6 +163,9 @@ class Celsius:
 class Token(SecretBytes): ...
 
 
+class Word(SecretStr): ...
+
+
 Recent = Annotated[deque[int], AfterValidator(lambda items: deque(items, maxlen=3))]
 Temperature = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: celsius.degrees)]
 Stubborn = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: {}[SECRET])]
@@ -255,6 +258,7 @@ def user(**more: Any) -> User:
         (SecretStr | str, SecretStr(SECRET)),
         (SecretBytes, SecretBytes(b"\xff")),
         (Token, Token(b"\xff")),
+        (Word, Word(SECRET)),
         (Secret[datetime], Secret[datetime](datetime(2024, 1, 1))),
         (Point, Point(1)),
         (Line, Line((Point(1), Point(2, Decimal(3))), b"\xff")),
