@@ -762,6 +762,26 @@ async def test_memory_is_constant() -> None:
     assert any("Broken" in reason for reason in reasons)
 
 
+async def test_a_function_that_a_request_has_made_ends_with_it() -> None:
+    """The history knows its name; what it closes over may be large."""
+    made: list[weakref.ref[Any]] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        async def inner() -> None: ...
+
+        made.append(weakref.ref(inner))
+        for _ in range(3):
+            tasks.add_task(inner)
+
+    app = application(handler)
+    for _ in range(2):
+        await request(app, "/")
+    gc.collect()
+    assert [each() for each in made] == [None, None]
+    assert told(monitor_of(app).history()) == 6 * [("inner", "succeeded")]
+
+
 async def test_whoever_asks_too_late_keeps_nothing() -> None:
     """Another thread may ask about a call in the moment in which it ends."""
     stage = Stage()
