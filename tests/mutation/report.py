@@ -41,7 +41,8 @@ def survivors(mutants: Sequence[Mutant], record: Record) -> list[Survivor]:
 def unneeded(mutants: Sequence[Mutant], record: Record) -> list[tuple[str, str, str]]:
     """Reasons that are given for what does not survive, or is there no more."""
     needed = {each.mutant.key for each in survivors(mutants, record)}
-    return [key for key in reasons() if key not in needed]
+    tried = {mutant.target for mutant in mutants if record.of(mutant)}
+    return [key for key in reasons() if key[0] in tried and key not in needed]
 
 
 def report(mutants: Sequence[Mutant], record: Record, settings: str) -> str:
