@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
-from bg_di import BackgroundTasks, BackgroundTasksModule, current_background_tasks
+from bg_di import BackgroundTasks, BackgroundTasksModule, Retry, current_background_tasks
 from tests.harness import Client, Log, Socket, application, module, request, websocket, wrap
 
 RUN_AFTER = pytest.mark.parametrize("run_after", ["response", "request"])
@@ -249,7 +249,9 @@ async def test_a_websocket_that_ends_by_disconnect_succeeded() -> None:
     assert ran == ["task"]
 
 
-@pytest.mark.parametrize("policy", [{}, {"when": "always"}], ids=str)
+@pytest.mark.parametrize(
+    "policy", [{}, {"when": "always"}, {"retry": Retry(on=OSError, attempts=2)}], ids=["plain", "always", "retry"]
+)
 async def test_what_a_failing_task_of_a_connection_has_added_does_not_wait_for_its_end(policy: Any) -> None:
     """How the task has ended is known by then."""
     ran: list[str] = []
