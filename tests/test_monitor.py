@@ -553,6 +553,20 @@ async def test_what_has_failed_does_not_run_while_that_is_reported() -> None:
     assert told(tuple(shown)) == [("quick", "waiting")]
 
 
+@background_task(timeout=0.001)
+async def endless() -> None:
+    await anyio.sleep_forever()
+
+
+async def test_a_declared_timeout_holds_however_often_it_is_added() -> None:
+    """By one request or several."""
+    app = adding(endless, endless, endless, on_error="continue")
+    with anyio.fail_after(10):
+        for _ in range(2):
+            await request(app, "/")
+    assert told(monitor_of(app).history()) == 6 * [("endless", "timed_out")]
+
+
 async def test_a_declared_name_is_told_however_often_it_is_added() -> None:
     """By one request or several."""
     app = adding(declared, declared, declared, quick, declared)
