@@ -137,7 +137,8 @@ def not_started(reason: str) -> None:
 
 
 def worker_works(backends: Sequence[str], tasks: int) -> None:
-    logger.info("a worker takes what %s delivers, of %s tasks that it knows", ", ".join(map(repr, backends)), tasks)
+    known = "1 task" if tasks == 1 else f"{tasks} tasks"
+    logger.info("a worker takes what %s delivers, of %s that it knows", ", ".join(map(repr, backends)), known)
 
 
 def worker_ends(signal: str) -> None:

@@ -1,12 +1,13 @@
 """Promises 4 and 6: when a declared task runs, for how long, and how often."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import anyio
 import pytest
+import stamina.instrumentation
 from ellar.common import Inject, get
 from ellar.core import WebSocket
 
@@ -331,6 +332,34 @@ async def test_a_task_whose_attempts_are_used_up_fails_once(log: Log) -> None:
     await request(application(adding(add), tasks=BackgroundTasksModule.setup(on_error="continue")), "/")
     assert tries == ["OSError", "OSError", "ValueError"]
     assert log.messages == ["background task hopeless of GET / failed"] * 2
+
+
+@pytest.fixture
+def told_of_retries() -> Iterator[list[stamina.instrumentation.RetryDetails]]:
+    """What stamina tells of each retry."""
+    told: list[stamina.instrumentation.RetryDetails] = []
+
+    def hook(details: stamina.instrumentation.RetryDetails) -> None:
+        told.append(details)
+
+    hooks = stamina.instrumentation.get_on_retry_hooks()
+    stamina.instrumentation.set_on_retry_hooks([hook])
+    yield told
+    stamina.instrumentation.set_on_retry_hooks(hooks)
+
+
+async def test_stamina_tells_of_a_retry_by_the_name_of_the_task(
+    told_of_retries: list[stamina.instrumentation.RetryDetails],
+) -> None:
+    """And without its arguments, which nobody may log."""
+
+    @background_task(name="flaky", retry=Retry(on=OSError, attempts=2))
+    async def flaky(secret: str) -> None:
+        raise OSError
+
+    await request(application(adding(lambda tasks: tasks.add_task(flaky, "secret"))), "/")
+    [told] = told_of_retries
+    assert (told.name, told.args, told.kwargs) == ("flaky", (), {})
 
 
 @pytest.mark.parametrize("told", [0, 0.0, 0.001, timedelta(0), timedelta(milliseconds=1)])

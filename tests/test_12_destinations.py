@@ -19,7 +19,10 @@ from bg_di import (
     background_task,
     collect_background_tasks,
 )
-from bg_di.backends import InProcessBackend
+from bg_di.backends import Backend, Capability, InProcessBackend
+from bg_di.backends.capabilities import ABLE
+from bg_di.backends.rabbitmq import RabbitBackend
+from bg_di.backends.sqlite import SqliteBackend
 from bg_di.errors import InvalidOptions
 from bg_di.wire import Envelope
 from tests.backends.memory import MemoryBackend, SimpleBackend
@@ -128,12 +131,12 @@ async def delayed() -> None: ...
 
 
 def test_a_listed_task_that_its_backend_cannot_keep_is_refused_at_start_up() -> None:
-    """With those that could."""
+    """With those that could; if there is none, with the kinds that can."""
     setup = {"name": "shop", "tasks": [delayed]}
     with pytest.raises(InvalidOptions) as error:
         application(tasks=BackgroundTasksModule.setup(**setup, backends={"durable": SimpleBackend()}))
     said = "delayed wants a delay, which the backend 'durable' cannot do; of the backends here, "
-    assert str(error.value) == said + "none can"
+    assert str(error.value) == said + "none can: add a SqliteBackend or a RabbitBackend, which can"
     backends = {"durable": SimpleBackend(), "able": MemoryBackend()}
     with pytest.raises(InvalidOptions) as error:
         application(tasks=BackgroundTasksModule.setup(**setup, backends=backends))
@@ -144,14 +147,24 @@ def test_a_listed_task_that_its_backend_cannot_keep_is_refused_at_start_up() -> 
 @pytest.mark.parametrize(
     ("policy", "need"), [({"delay": 1}, "delay"), ({"unique_key": "k"}, "unique_key"), ({"session": 1}, "transaction")]
 )
-async def test_so_is_a_call_that_its_backend_cannot_keep(policy: dict[str, Any], need: str) -> None:
+async def test_so_is_a_call_that_its_backend_cannot_keep(policy: dict[str, Any], need: Capability) -> None:
     """Also in the process."""
     options = {"backends": {"durable": SimpleBackend(), "other": SimpleBackend()}}
     app = Engines().application(options=options)
     for backend in ("durable", "in_process"):
         using = {"backend": backend, **policy}
         said = await refused(app, lambda tasks, using=using: tasks.using(**using).add_task(send, "a"))  # type: ignore[misc]
-        assert said == f"send wants a {need}, which the backend {backend!r} cannot do; of the backends here, none can"
+        beginning = (
+            f"send wants a {need}, which the backend {backend!r} cannot do; of the backends here, none can: add "
+        )
+        assert said == f"{beginning}{ABLE[need]}, which can"
+
+
+@pytest.mark.parametrize("need", ABLE)
+@pytest.mark.parametrize("kind", [SqliteBackend, RabbitBackend])
+def test_what_is_said_of_the_engines_that_can_is_true(need: Capability, kind: type[Backend]) -> None:
+    """It is told without importing them, as what they need may not be installed."""
+    assert (kind.__name__ in ABLE[need]) == (need in kind.capabilities)
 
 
 class Impatient(MemoryBackend):

@@ -25,6 +25,13 @@ _MEANING: Final[Mapping[Capability, str]] = {
     "counts": "tell how much there is to do",
 }
 
+# The engines that come with bg_di and can do what a policy may want.
+ABLE: Final[Mapping[Capability, str]] = {
+    "delay": "a SqliteBackend or a RabbitBackend",
+    "unique_key": "a SqliteBackend",
+    "transaction": "a SqliteBackend",
+}
+
 
 def incapable(backends: Collection[str], need: Capability) -> str:
     """That backends, by name, have not a capability, in words."""

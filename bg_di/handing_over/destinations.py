@@ -5,7 +5,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from bg_di.backends import Backend, Capability, Message
-from bg_di.backends.capabilities import IN_PROCESS
+from bg_di.backends.capabilities import ABLE, IN_PROCESS
 from bg_di.calls.plan import Outgoing, Plan
 from bg_di.declaring.policy import Policy
 from bg_di.errors import InvalidOptions
@@ -145,7 +145,8 @@ class Destinations:
 
     def _incapable(self, need: Capability) -> str:
         able = [name for name, backend in self._backends.items() if need in backend.capabilities]
-        return f"cannot do; of the backends here, {_shown(able) if able else 'none'} can"
+        which = f"{_shown(able)} can" if able else f"none can: add {ABLE[need]}, which can"
+        return f"cannot do; of the backends here, {which}"
 
 
 def _message(plan: Plan, body: bytes) -> Message:

@@ -52,7 +52,7 @@ class Attempts:
             if plan.policy.retry is None:
                 await self._attempt(plan, 1)
                 return
-            async for attempt in _attempts(plan.policy.retry):
+            async for attempt in _attempts(plan.policy.retry, plan.name):
                 with attempt:
                     await self._isolated(plan, attempt.num)
 
@@ -99,13 +99,13 @@ def _limited(plan: Plan) -> AbstractContextManager[None]:
     return limited_by(seconds, plan.name) if over is None else limited_by(seconds, plan.name, over.passing)
 
 
-def _attempts(retry: Retry) -> Any:
+def _attempts(retry: Retry, name: str) -> Any:
     over = overlay()
     if over is not None:
         return over.attempts(retry, retry.timeout_or(_TIMEOUT_OF_RETRIES))
     import stamina  # an extra: `Retry` has made sure that it is there
 
-    return stamina.retry_context(
+    attempts = stamina.retry_context(
         on=retry.on,
         attempts=retry.attempts,
         timeout=retry.timeout_or(_TIMEOUT_OF_RETRIES),
@@ -114,3 +114,5 @@ def _attempts(retry: Retry) -> Any:
         wait_jitter=retry.wait_jitter,
         wait_exp_base=retry.wait_exp_base,
     )
+    # So that the lines of stamina name the task. It is what stamina's decorator does, and documented nowhere.
+    return getattr(attempts, "with_name", lambda *_: attempts)(name, (), {})

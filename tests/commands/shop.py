@@ -77,6 +77,10 @@ def shop(**options: Any) -> App:
     return app
 
 
+def with_one_task() -> App:
+    return shop(tasks=[greet])
+
+
 def without_tasks() -> App:
     return shop(tasks=[])
 

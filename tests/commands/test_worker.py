@@ -185,6 +185,14 @@ def test_it_works_for_all_engines_otherwise(file: Path, other: Path) -> None:
         assert command.ends() == 0
 
 
+def test_one_task_is_no_tasks(file: Path) -> None:
+    """It says how many it knows."""
+    with Command("-m", "bg_di", "worker", "tests.commands.shop:with_one_task") as command:
+        command.says("a worker takes what 'durable' delivers, of 1 task that it knows\n")
+        command.tell(signal.SIGTERM)
+        assert command.ends() == 0
+
+
 def test_lines_go_where_the_application_says(file: Path) -> None:
     """And nowhere else."""
     with Stage() as stage, worker(stage, **{shop.LOGS: "1"}) as command:
