@@ -58,8 +58,9 @@ def _strings(value: Any) -> Iterator[str]:
 def _check_commands(line: str) -> None:
     for found in _OURS.finditer(line):
         ellar = "background-tasks" in found[0]
+        said = StringIO()
         try:
-            with redirect_stderr(StringIO()) as said:
+            with redirect_stderr(said):
                 parser("bg_di", with_target=not ellar).parse_args(shlex.split(found[1]))
         except SystemExit:
             raise AssertionError(f"{found[0]!r}: {said.getvalue()}") from None

@@ -344,10 +344,10 @@ async def test_what_the_server_cancels_when_it_has_told_the_shutdown_is_not_wait
 
     app = application(handler)
     with anyio.fail_after(10), to_app, from_server:
+        served = asyncio.create_task(request(app, "/"))
         async with anyio.create_task_group() as group:
             group.start_soon(app, {"type": "lifespan", "state": {}}, from_server.receive, send)
             await to_app.send({"type": "lifespan.startup"})
-            served = asyncio.create_task(request(app, "/"))
             await running.wait()
             to_app.send_nowait({"type": "lifespan.shutdown"})
             served.cancel()

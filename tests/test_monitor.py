@@ -527,8 +527,8 @@ async def test_what_runs_has_run_since_the_same_moment_whenever_it_is_asked() ->
         now = datetime.now(UTC)
         [again] = monitor_of(app).snapshot()
         stage.go_on.set()
-    assert first == again
-    assert again.since <= now
+        assert first == again
+        assert again.since <= now
 
 
 async def test_what_has_failed_does_not_run_while_that_is_reported() -> None:

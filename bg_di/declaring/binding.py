@@ -120,7 +120,7 @@ def signature_of(func: Callable[..., Any]) -> inspect.Signature | None:
 
 def _readable(func: Callable[..., Any]) -> Callable[..., Any]:
     """A proxy may have any attribute: from Python 3.13 on, a ``__signature__`` would even be called."""
-    if type(func) is functools.partial:
+    if isinstance(func, functools.partial) and type(func) is functools.partial:
         return functools.partial(_readable(func.func), *func.args, **func.keywords)
     makes_attributes = hasattr(type(func), "__getattr__")
     if makes_attributes and inspect.getattr_static(func, "__signature__", None) is None:
