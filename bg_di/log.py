@@ -13,9 +13,10 @@ from bg_di.record import NotRun
 logger = logging.getLogger("bg_di")
 
 
-def fields(name: str, method: str, path: str) -> dict[str, str]:
+def fields(name: str, method: str, path: str, task_id: str | None = None) -> dict[str, str]:
     """The ``extra`` of a line about a task. No name is one of an attribute that a log record has anyway."""
-    return {"task_name": name, "method": method, "path": path}
+    known = {} if task_id is None else {"task_id": task_id}
+    return {"task_name": name, "method": method, "path": path, **known}
 
 
 class Place(Protocol):
@@ -136,9 +137,9 @@ def not_started(reason: str) -> None:
     logger.error("the application does not start: %s", reason)
 
 
-def worker_works(backends: Sequence[str], tasks: int) -> None:
-    known = "1 task" if tasks == 1 else f"{tasks} tasks"
-    logger.info("a worker takes what %s delivers, of %s that it knows", ", ".join(map(repr, backends)), known)
+def worker_works(backends: Sequence[str], count: int) -> None:
+    tasks = "1 task" if count == 1 else f"{count} tasks"
+    logger.info("a worker takes what %s delivers, of %s that it knows", ", ".join(map(repr, backends)), tasks)
 
 
 def worker_ends(signal: str) -> None:

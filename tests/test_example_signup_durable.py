@@ -133,7 +133,7 @@ AGAIN = Logged(
     at=5, line="WARNING bg_di: background task m failed at attempt 1 and runs again in 1.0 s: 421 grace@example.org"
 )
 EDSGER_REFUSED = Refused(at=5, email=EDSGER.email, reply="550")
-FAILED = Logged(at=6, line="ERROR bg_di: background task m of BACKEND durable failed")
+FAILED = Logged(at=6, line="ERROR bg_di: background task m of BACKEND durable (id) failed")
 RAISED = Logged(at=6, line="SMTPRecipientsRefused: edsger@example.org")
 GRACE_MAILED = Mailed(
     at=7,

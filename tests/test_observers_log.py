@@ -151,9 +151,10 @@ async def test_the_traceback_of_a_failing_task_is_logged_once(lines: Lines) -> N
     await request(adding(lambda tasks: tasks.add_task(fails, SECRET)), "/x")
     [line] = [line for line in lines.all if "exception" in line]
     told = {key: line[key] for key in line.keys() & OF_THE_TASK}
-    assert told == {"task_name": "fails", "method": "GET", "path": "/x"}
+    [ended] = lines.ended
+    assert told == {"task_name": "fails", "method": "GET", "path": "/x", "task_id": ended["task_id"]}
     assert line["level"] == "error"
-    assert [line["outcome"] for line in lines.ended] == ["failed"]
+    assert ended["outcome"] == "failed"
 
 
 @pytest.mark.parametrize("attempts", [2, 3])

@@ -43,6 +43,11 @@ class TaskReference:
             self.__dict__.setdefault("_task_id", uuid4().hex)
         return self._task_id  # type: ignore[return-value]  # set now
 
+    @property
+    def known(self) -> str | None:
+        """The id, if somebody has asked for it."""
+        return self._task_id
+
     def stand_for(self, task_id: str) -> None:
         """Stand for the task of that `task_id` from now on: another one has the same unique key."""
         self._task_id = task_id

@@ -18,6 +18,7 @@ class TaskFailure:
         method: of the request it belongs to; as `TaskContext` has it.
         path: likewise.
         task: the call, with `func`, `args` and `kwargs`.
+        task_id: that of the task, if it has one: on an engine always, in the process if somebody has asked for it.
     """
 
     error: BaseException
@@ -25,6 +26,7 @@ class TaskFailure:
     method: str
     path: str
     task: BackgroundTask
+    task_id: str | None = None
 
 
 class TaskErrorHandler(ABC):
@@ -46,7 +48,7 @@ class TaskErrorHandler(ABC):
 
 
 class LoggingTaskErrorHandler(TaskErrorHandler):
-    """The default: one line at ERROR for each failing task, with traceback, name, method and path.
+    """The default: one line at ERROR for each failing task, with traceback, name, id if it has one, method and path.
 
     Args:
         log_arguments: whether it has the task's arguments, too.
@@ -57,13 +59,14 @@ class LoggingTaskErrorHandler(TaskErrorHandler):
 
     async def handle(self, failure: TaskFailure) -> None:
         logger.error(
-            "background task %s of %s %s failed%s",
+            "background task %s of %s %s%s failed%s",
             failure.name,
             failure.method,
             failure.path,
+            f" ({failure.task_id})" if failure.task_id is not None else "",
             f"; it was called with {_arguments(failure.task)}" if self._log_arguments else "",
             exc_info=failure.error,
-            extra=fields(failure.name, failure.method, failure.path),
+            extra=fields(failure.name, failure.method, failure.path, failure.task_id),
         )
 
 

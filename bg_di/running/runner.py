@@ -142,8 +142,11 @@ class Runner:
         """Say that a call has failed, or is in another `state` by it."""
         failed: State = "timed_out" if isinstance(error, TaskTimedOut) else "failed"
         self.ledger.note(call, state or failed, in_words(error))
-        where = task.collection
-        failure = TaskFailure(error=error, name=task.name, method=where.method, path=where.path, task=task)
+        where, plan = task.collection, call[6]
+        task_id = plan.reference.known if isinstance(plan, Plan) else None
+        failure = TaskFailure(
+            error=error, name=task.name, method=where.method, path=where.path, task=task, task_id=task_id
+        )
         await self.report(failure, call[1])
 
     async def report(self, failure: TaskFailure, context: Context | None = None) -> None:

@@ -456,7 +456,7 @@ async def test_a_task_that_finally_fails_is_reported_once_and_dead() -> None:
 
 
 async def test_the_default_handler_logs_it_once_without_its_arguments(log: Log) -> None:
-    """With the traceback, as in a request."""
+    """With the traceback, as in a request, and the id, as another task may have its name."""
 
     @background_task(name="fails")
     async def fails(secret: str) -> None:
@@ -468,12 +468,13 @@ async def test_the_default_handler_logs_it_once_without_its_arguments(log: Log) 
     [task_id] = (kept.message.task_id for kept in shop.memory.kept.values())
     it = "background task fails of BACKEND engine"
     assert [(record.levelname, record.getMessage()) for record in log.records] == [
-        ("ERROR", f"{it} failed"),
+        ("ERROR", f"{it} ({task_id}) failed"),
         (
             "WARNING",
             f"{it} ({task_id}) is dead, kept with its error until it is put back or pruned",
         ),
     ]
+    assert log.records[0].__dict__["task_id"] == task_id
     assert "hunter2" not in log.text
 
 
