@@ -142,6 +142,15 @@ def worker_works(backends: Sequence[str], count: int) -> None:
     logger.info("a worker takes what %s delivers, of %s that it knows", ", ".join(map(repr, backends)), tasks)
 
 
+def no_worker(backend: str) -> None:
+    logger.warning(
+        "tasks go to the backend %r, and no worker in this process takes them: the application was not started up, as "
+        "its server runs no lifespan, or it is mounted in another one; run python -m bg_di worker, and say "
+        "embedded=False where that is so",
+        backend,
+    )
+
+
 def worker_ends(signal: str) -> None:
     logger.info("the worker ends, as it got %s: it takes no more; what runs may end, within grace_period", signal)
 

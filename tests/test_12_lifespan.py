@@ -265,6 +265,41 @@ async def test_a_worker_that_is_not_embedded_works_elsewhere() -> None:
     assert ran == ["task"]
 
 
+NO_WORKER = (
+    "tasks go to the backend 'engine', and no worker in this process takes them: the application was not started up, "
+    "as its server runs no lifespan, or it is mounted in another one; run python -m bg_di worker, and say "
+    "embedded=False where that is so"
+)
+
+
+@ON_ASYNCIO
+async def test_that_nobody_takes_what_is_accepted_is_said_once(log: Log) -> None:
+    """Where the lifespan does not run, which is nobody's error: nothing else shows it."""
+    shop = Shop(task, routes=[adds])
+    for _ in range(2):
+        assert (await request(shop.app, "/")).status == 200
+    [record] = log.records
+    assert (record.levelname, record.getMessage()) == ("WARNING", NO_WORKER)
+
+
+@ON_ASYNCIO
+@pytest.mark.parametrize("embedded", [True, False])
+async def test_it_is_not_said_where_somebody_takes_it(embedded: bool, log: Log) -> None:
+    """Here or elsewhere, from the first start-up hook on; nor of what is added outside of requests, as in a script."""
+
+    async def on_startup() -> None:
+        await request(shop.app, "/")
+
+    shop = Shop(task, routes=[adds], more={"modules": [hooked(on_startup)]}, backend={"embedded": embedded})
+    await shop.add(task)
+    if embedded:
+        async with running(shop.app):
+            await request(shop.app, "/")
+    else:
+        await request(shop.app, "/")
+    assert log.messages == []
+
+
 class Preparing(MemoryEngine):
     """Says that it was to prepare, and may fail."""
 

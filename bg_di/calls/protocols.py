@@ -15,6 +15,11 @@ class Collection(Protocol):
     @property
     def path(self) -> str: ...
 
+    @property
+    def is_served(self) -> bool:
+        """Whether a server has called the application for it; not so in a script."""
+        ...
+
     def add_task(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None: ...
 
     def add_with(

@@ -43,11 +43,13 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
 
     Attributes:
         substitute: gives what the container binds instead, where somebody overrides the binding.
+        is_served: whether a server has called the application for it.
         refusal: why the response has been refused, if it has: tasks that had to be accepted before were not.
     """
 
     substitute: Callable[[type[StarletteBackgroundTasks]], StarletteBackgroundTasks] | None
     refusal: str | None = None
+    is_served = False
 
     def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
         # Set here what each request looks at: reading a default of the class costs several times as much.

@@ -57,6 +57,7 @@ class ConnectionTasks(RequestBackgroundTasks):
         has_started: whether the start of a response has been handed to the server.
     """
 
+    is_served = True
     answered = has_started = False
     _left = _told = _sent = False
     # Whether the start of the response waits for engines.

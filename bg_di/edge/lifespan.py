@@ -57,6 +57,7 @@ class Lifespan:
             Exception: what has ended the start-up, after the server has heard of it, as Starlette does: a test client
                 knows of it by that alone.
         """
+        self._runner.engines.started()
         try:
             await self._app(scope, self.receive, self.send)
         except Exception as error:

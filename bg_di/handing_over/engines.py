@@ -36,6 +36,18 @@ class Engines:
         self._sessions_here = sessions_here
         self._open: dict[asyncio.AbstractEventLoop | None, dict[str, Engine]] = {}
         self._opening = Lock()
+        # Of which nobody has heard yet that no worker takes what they have.
+        self._idle = dict(backends)
+
+    def started(self) -> None:
+        """The application starts up, and its workers with it."""
+        self._idle.clear()
+
+    def miss_worker(self, name: str) -> None:
+        """Say once that no worker here takes what the backend of that name has accepted, if there was to be one."""
+        backend = self._idle.pop(name, None)
+        if backend is not None and backend.embedded and overlay() is None:
+            log.no_worker(name)
 
     def of(self, name: str) -> Engine:
         """The engine of that name, in the running event loop; in a thread without one, whichever is open."""

@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 from bg_di import log
 from bg_di.backends import Accepted
 from bg_di.calls.overlay import cover, overlay
-from bg_di.calls.plan import Plan
+from bg_di.calls.plan import Outgoing, Plan
 from bg_di.calls.steps import in_words, is_failure, pending_cancellations, run_in
 from bg_di.calls.task import Task, Waiting, enter_origin, origin_here
 from bg_di.declaring.declare import Declaration
@@ -120,9 +120,12 @@ class Runner:
 
     def accepted(self, call: Waiting, accepted: Accepted) -> None:
         """Say that an engine has a call, or one that stands for it."""
+        plan, collection = cast(Plan, call[6]), call[2].collection
         if not accepted.is_new:
             log.stood_for(Task(call), accepted.task_id)
-            cast(Plan, call[6]).reference.stand_for(accepted.task_id)
+            plan.reference.stand_for(accepted.task_id)
+        if collection.is_served:
+            self.engines.miss_worker(cast(Outgoing, plan.outgoing).backend)
         self.ledger.note(call, "accepted")
         self._tell("accepted", call, "accepted")
 
