@@ -67,7 +67,7 @@ chaos: .venv/test rabbitmq  ## 10,000 durable tasks on each engine while everyth
 	$(BIN)/python -m tests.chaos rabbitmq --write
 
 mutation: .venv/test  ## small changes to the code, each of which a test has to notice, written to tests/mutation/REPORT.md
-	$(BIN)/python -m tests.mutation --report tests/mutation/REPORT.md
+	nice -n 10 $(BIN)/python -m tests.mutation --report tests/mutation/REPORT.md
 
 # Tests start servers of their own, with certificates that they make. The package's service would be one more that nobody
 # has asked for.

@@ -3,7 +3,8 @@
 from bg_di.calls.context import TaskContext, TaskReference
 from bg_di.collecting.background_tasks import BackgroundTasks
 from bg_di.collecting.current import current_background_tasks
-from bg_di.declaring.declare import INJECTED, background_task
+from bg_di.declaring.declare import background_task
+from bg_di.declaring.placeholder import INJECTED
 from bg_di.declaring.retry import Retry
 from bg_di.errors import BackgroundTaskError, BackgroundTasksNotAccepted, BackgroundTasksUnavailable
 from bg_di.module import BackgroundTasksModule

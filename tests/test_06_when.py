@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
-from bg_di import BackgroundTasks, BackgroundTasksModule, current_background_tasks
+from bg_di import BackgroundTasks, BackgroundTasksModule, Retry, current_background_tasks
 from tests.harness import Client, Log, Socket, application, module, request, websocket, wrap
 
 RUN_AFTER = pytest.mark.parametrize("run_after", ["response", "request"])
@@ -247,6 +247,29 @@ async def test_a_websocket_that_ends_by_disconnect_succeeded() -> None:
     error = await socket.run(application(handler), "/ws")
     assert error is None or isinstance(error, WebSocketDisconnect)
     assert ran == ["task"]
+
+
+@pytest.mark.parametrize(
+    "policy", [{}, {"when": "always"}, {"retry": Retry(on=OSError, attempts=2)}], ids=["plain", "always", "retry"]
+)
+async def test_what_a_failing_task_of_a_connection_has_added_does_not_wait_for_its_end(policy: Any) -> None:
+    """How the task has ended is known by then."""
+    ran: list[str] = []
+
+    async def fails(tasks: BackgroundTasks) -> None:
+        current_background_tasks().using(when="failure").add_task(named(ran, "failure"))
+        raise ZeroDivisionError
+
+    @websocket("/ws")
+    async def handler(websocket: Inject[WebSocket], tasks: BackgroundTasks) -> None:
+        await websocket.accept()
+        tasks.using(**policy).add_task(fails, tasks)
+        await tasks()
+        ran.append("the rest of the connection")
+
+    app = application(handler, tasks=BackgroundTasksModule.setup(on_error="continue"))
+    assert await Socket().run(app, "/ws") is None
+    assert ran == ["failure", "the rest of the connection"]
 
 
 async def test_a_websocket_handler_that_raises_drops_what_waits(log: Log) -> None:

@@ -326,6 +326,36 @@ async def test_a_server_that_does_not_wait_hears_of_the_shutdowns_end_when_the_t
     ] * 2
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_the_server_cancels_when_it_has_told_the_shutdown_is_not_waited_for(log: Log) -> None:
+    """It is named once, as cut off."""
+    running = anyio.Event()
+    to_app, from_server = anyio.create_memory_object_stream[Message](2)
+
+    async def first() -> None:
+        running.set()
+        await anyio.sleep_forever()
+
+    async def send(message: Message) -> None: ...
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(first)
+
+    app = application(handler)
+    with anyio.fail_after(10), to_app, from_server:
+        async with anyio.create_task_group() as group:
+            group.start_soon(app, {"type": "lifespan", "state": {}}, from_server.receive, send)
+            await to_app.send({"type": "lifespan.startup"})
+            served = asyncio.create_task(request(app, "/"))
+            await running.wait()
+            to_app.send_nowait({"type": "lifespan.shutdown"})
+            served.cancel()
+    await asyncio.wait([served])
+    [message] = log.messages
+    assert "was cut off" in message
+
+
 async def test_a_thread_and_what_was_collected_outside_of_requests_are_named_at_the_shutdown(log: Log) -> None:
     """Nothing of a server waits for them; the application does, however often it is told."""
     running, release = threading.Event(), threading.Event()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextvars import ContextVar, copy_context
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -401,6 +401,26 @@ async def test_what_a_call_has_of_its_own_travels() -> None:
         tasks.add_task(send, "from the root")
     _, envelope = (Envelope.from_bytes(kept.message.body) for kept in engines.memory.kept.values())
     assert (envelope.module, envelope.delay, envelope.timeout) == (None, None, None)
+
+
+WHEN: tuple[Literal["success", "failure", "always"], ...] = ("success", "failure", "always")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_is_to_run_whatever_happens_is_handed_over_either_way(fails: bool) -> None:
+    """What goes by success or failure goes by that."""
+    engines = Engines()
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        for when in WHEN:
+            tasks.using(when=when).add_task(send, when)
+        if fails:
+            raise ZeroDivisionError
+
+    await request(engines.application(handler), "/")
+    sent = [Envelope.from_bytes(kept.message.body).arguments["args"] for kept in engines.memory.kept.values()]
+    assert sent == [["failure"], ["always"]] if fails else [["success"], ["always"]]
 
 
 async def test_observers_hear_of_it() -> None:

@@ -163,6 +163,9 @@ class Celsius:
 class Token(SecretBytes): ...
 
 
+class Word(SecretStr): ...
+
+
 Recent = Annotated[deque[int], AfterValidator(lambda items: deque(items, maxlen=3))]
 Temperature = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: celsius.degrees)]
 Stubborn = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: {}[SECRET])]
@@ -255,6 +258,7 @@ def user(**more: Any) -> User:
         (SecretStr | str, SecretStr(SECRET)),
         (SecretBytes, SecretBytes(b"\xff")),
         (Token, Token(b"\xff")),
+        (Word, Word(SECRET)),
         (Secret[datetime], Secret[datetime](datetime(2024, 1, 1))),
         (Point, Point(1)),
         (Line, Line((Point(1), Point(2, Decimal(3))), b"\xff")),
@@ -373,6 +377,8 @@ async def coroutine() -> None: ...
         (list[tuple[int, ...]], [[1]], "a 'list' would come back as a 'tuple'"),
         (Iterable[int], [1], "a 'list' would come back"),
         (dict[int, str], {True: "a"}, "a 'bool' would come back as a 'int'"),
+        (tuple[int], (True,), "a 'bool' would come back as a 'int'"),
+        (deque[int], deque([True]), "a 'bool' would come back as a 'int'"),
         (set[int], {True}, "a 'bool' would come back as a 'int'"),
         (frozenset[int], frozenset({True}), "a 'bool' would come back as a 'int'"),
         (Secret[int], Secret[int](True), "a 'bool' would come back as a 'int'"),

@@ -251,6 +251,7 @@ DAMAGED: list[Any] = [
     {"$int": 5},
     {"$bytes": SECRET},
     {"$bytes": ["a"]},
+    {"$bytes": "YQ==\n"},
     {"$decimal": SECRET},
     {"$decimal": "1e999999999"},
     {"$decimal": "Infinity"},

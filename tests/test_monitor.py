@@ -553,13 +553,28 @@ async def test_what_has_failed_does_not_run_while_that_is_reported() -> None:
     assert told(tuple(shown)) == [("quick", "waiting")]
 
 
+@background_task(timeout=0.001)
+async def endless() -> None:
+    await anyio.sleep_forever()
+
+
+async def test_a_declared_timeout_holds_however_often_it_is_added() -> None:
+    """By one request or several."""
+    app = adding(endless, endless, endless, on_error="continue")
+    with anyio.fail_after(10):
+        for _ in range(2):
+            await request(app, "/")
+    assert told(monitor_of(app).history()) == 6 * [("endless", "timed_out")]
+
+
 async def test_a_declared_name_is_told_however_often_it_is_added() -> None:
     """By one request or several."""
     app = adding(declared, declared, declared, quick, declared)
     for _ in range(2):
         await request(app, "/")
-    names = [record.name for record in monitor_of(app).history()]
-    assert names == 2 * [*3 * ["declared.task"], f"{__name__}:quick", "declared.task"]
+    history = monitor_of(app).history()
+    assert {(record.method, record.path) for record in history} == {("GET", "/")}
+    assert [record.name for record in history] == 2 * [*3 * ["declared.task"], f"{__name__}:quick", "declared.task"]
 
 
 @pytest.fixture
@@ -608,37 +623,47 @@ async def test_what_a_thread_cancels_does_not_run_and_the_rest_does() -> None:
     assert len(ran) + cancelled == 20_000
 
 
-async def test_the_last_one_that_waits_may_be_cancelled_when_it_is_about_to_start() -> None:
-    """By another thread, between the look whether anything waits and the moment in which it is taken.
+class Emptied(deque[Any]):
+    """What waits, and another thread, which takes the last one between the look whether anything does and its turn."""
 
-    The request ends as others do: what is added later is refused.
-    """
+    def __init__(self, waiting: deque[Any], ledger: Ledger) -> None:
+        super().__init__(waiting)
+        self._ledger = ledger
+        self._cancelled = False
 
-    class Emptied(deque[Any]):
-        def __bool__(self) -> bool:
-            waits = len(self) > 0
-            if len(self) == 1 and not cancelled:
-                cancelled.append(True)
-                [*_, (collection, call, _, _)] = ledger_of(app).at_work()
-                assert collection.cancel(call)
-            return waits
+    def __bool__(self) -> bool:
+        waits = len(self) > 0
+        if len(self) == 1 and not self._cancelled:
+            self._cancelled = True
+            [*_, (collection, call, _, _)] = self._ledger.at_work()
+            assert collection.cancel(call)
+        return waits
 
-    cancelled: list[bool] = []
+
+@pytest.mark.parametrize("where", ["request", "block"])
+async def test_the_last_one_that_waits_may_be_cancelled_when_it_is_about_to_start(where: str) -> None:
+    """It does not run, and all ends as usual: what is added later is refused."""
     contexts: list[Context] = []
+
+    def add(tasks: Any) -> None:
+        for task in (quick, other):
+            tasks.add_task(task)
+        tasks.waiting = Emptied(tasks.waiting, ledger_of(app))
+        contexts.append(copy_context())
 
     @get("/")
     async def handler(tasks: BackgroundTasks) -> None:
-        for task in (quick, other):
-            tasks.add_task(task)
-        collection: Any = tasks
-        collection.waiting = Emptied(collection.waiting)
-        contexts.append(copy_context())
+        add(tasks)
 
     app = application(handler)
-    answer = await request(app, "/")
-    assert (answer.status, answer.error) == (200, None)
+    if where == "request":
+        answer = await request(app, "/")
+        assert (answer.status, answer.error) == (200, None)
+    else:
+        async with collect_background_tasks(app) as tasks:
+            add(tasks)
     assert sorted(told(monitor_of(app).history())) == [("other", "cancelled"), ("quick", "succeeded")]
-    with pytest.raises(BackgroundTasksUnavailable, match="GET / after its background tasks had run"):
+    with pytest.raises(BackgroundTasksUnavailable, match="after its background tasks had run"):
         contexts[0].run(lambda: current_background_tasks().add_task(quick))
 
 
@@ -760,6 +785,26 @@ async def test_memory_is_constant() -> None:
     reasons = [record.reason for record in monitor_of(app).history() if record.reason is not None]
     assert max(map(len, reasons)) == 500
     assert any("Broken" in reason for reason in reasons)
+
+
+async def test_a_function_that_a_request_has_made_ends_with_it() -> None:
+    """The history knows its name; what it closes over may be large."""
+    made: list[weakref.ref[Any]] = []
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        async def inner() -> None: ...
+
+        made.append(weakref.ref(inner))
+        for _ in range(3):
+            tasks.add_task(inner)
+
+    app = application(handler)
+    for _ in range(2):
+        await request(app, "/")
+    gc.collect()
+    assert [each() for each in made] == [None, None]
+    assert told(monitor_of(app).history()) == 6 * [("inner", "succeeded")]
 
 
 async def test_whoever_asks_too_late_keeps_nothing() -> None:

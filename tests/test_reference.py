@@ -15,10 +15,10 @@ from bg_di.declaring.policy import Policy
 from bg_di.observing.observer import Event
 from bg_di.options import Options
 from bg_di.record import NotRun, State
-from documentation import layers
-from documentation.errors import children
-from documentation.log_lines import lines, sources
-from documentation.parts import PARTS
+from mkdocs_hooks import layers
+from mkdocs_hooks.errors import children
+from mkdocs_hooks.log_lines import lines, sources
+from mkdocs_hooks.parts import PARTS
 from tests.pages import DOCS
 
 REFERENCE = DOCS / "reference"
@@ -109,5 +109,5 @@ def test_what_is_generated_is_asked_for_by_name() -> None:
 
 
 def test_the_drawing_of_the_layers_is_that_of_the_contract() -> None:
-    """If not: ``python -m documentation.layers``."""
+    """If not: ``python -m mkdocs_hooks.layers``."""
     assert layers.FILE.read_text() == layers.drawn()

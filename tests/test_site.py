@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from documentation.drawings import with_drawings
-from documentation.elsewhere import in_css, in_page, loaded_from_elsewhere
-from documentation.source_pages import shown
-from documentation.sources import page_of, reachable, with_links_into_the_site
+from mkdocs_hooks.drawings import with_drawings
+from mkdocs_hooks.elsewhere import in_css, in_page, loaded_from_elsewhere
+from mkdocs_hooks.source_pages import shown
+from mkdocs_hooks.sources import page_of, reachable, with_links_into_the_site
 from tests.pages import DOCS, ROOT
 
 

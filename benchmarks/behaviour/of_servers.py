@@ -123,7 +123,7 @@ QUESTIONS = (
     ),
     Question(
         name="killed",
-        title="kill -9 after the answer, while a task runs",
+        title="SIGKILL after the answer, while a task runs",
         judged="The process is started again: the task runs again, by what the framework itself brings.",
         ask=_killed,
     ),

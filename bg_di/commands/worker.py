@@ -64,7 +64,8 @@ async def _work(application: Application, names: Sequence[str]) -> int:
     for each in _SIGNALS:
         loop.add_signal_handler(each, end, each)
     async with running(application.app, {WORKERS_ONLY: frozenset(names)}):
-        log.worker_works(names, len(application.tasks))
+        if not told_to_end.is_set():  # it may have been meanwhile
+            log.worker_works(names, len(application.tasks))
         await told_to_end.wait()
     log.worker_ended()
     return DONE

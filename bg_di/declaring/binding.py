@@ -129,7 +129,18 @@ def _readable(func: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refuse_arguments(func: Callable[..., Any], error: TypeError) -> NoReturn:
-    raise TypeError(f"add_task() cannot call {name_of(func)}{signature_of(func) or '(...)'}: {error}") from None
+    raise TypeError(f"add_task() cannot call {name_of(func)}{_taken(func)}: {error}") from None
+
+
+def _taken(func: Callable[..., Any]) -> str:
+    """What a call takes, in words; without the service, which is no argument of it."""
+    signature = signature_of(func)
+    if signature is None:
+        return "(...)"
+    declaration = getattr(func, "__dict__", {}).get(MARK)
+    if declaration is not None and declaration.service is not None:
+        signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+    return str(signature)
 
 
 def name_of(func: object) -> str:

@@ -7,11 +7,11 @@ pydantic, documentation) find functions.
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any, ClassVar, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 from weakref import ref
 
 from bg_di.declaring.binding import MARK, is_async, name_of
@@ -26,30 +26,6 @@ Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
 S = TypeVar("S")
 C = TypeVar("C", contravariant=True)
-
-
-class Injected:
-    """Stands for what the container will supply: ``mailer: Inject[Mailer] = INJECTED``.
-
-    So a parameter has a default to type checkers. Only a declared task is given the real one.
-    """
-
-    def __repr__(self) -> str:
-        return "INJECTED"
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"INJECTED has no {name!r}: what it stands for is supplied where a background task runs; who calls the "
-            "function directly, as in a test, passes it"
-        )
-
-
-INJECTED: Final[Any] = Injected()
-"""The default of a parameter that the container fills: ``mailer: Inject[Mailer] = INJECTED``.
-
-Type checkers see a parameter that may be left out. In a function that is not declared nobody fills it, so such a task
-is refused by `BackgroundTasks.add_task`.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,40 +165,3 @@ def refuse_timeout_of_sync(func: Any, policy: Policy) -> None:
             f"timeout={policy.timeout!r} cannot be kept for {name_of(func)}: it is a sync function, and a thread "
             "cannot be stopped; make it async, or leave the timeout out"
         )
-
-
-def refuse_placeholder(func: Any) -> None:
-    """What is not declared is given nothing by the container.
-
-    Raises:
-        TypeError: a parameter of `func` has `INJECTED` as its default.
-    """
-    while isinstance(func, partial):
-        func = func.func
-    function = func.__func__ if isinstance(func, MethodType) else func
-    if not isinstance(function, FunctionType):
-        return  # it may have any attribute, as a proxy has
-    defaults = *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()
-    if any(default is INJECTED for default in defaults):
-        raise TypeError(
-            f"add_task() cannot run {name_of(func)}: it has INJECTED as a default, which only a declared task is given "
-            "something for; put @background_task on it"
-        )
-
-
-def refuse_unfilled(func: Callable[..., Any], needs: Mapping[str, Any]) -> None:
-    """Refuse a declared task that nobody would fill a parameter of.
-
-    Args:
-        func: the function.
-        needs: the parameters that the container fills, by name.
-
-    Raises:
-        TypeError: a parameter has `INJECTED` as its default, and its annotation is no ``Inject[...]``.
-    """
-    for name, parameter in inspect.signature(inspect.unwrap(func)).parameters.items():
-        if parameter.default is INJECTED and name not in needs:
-            raise TypeError(
-                f"add_task() cannot run {name_of(func)}: its parameter {name!r} has INJECTED as its default, and its "
-                "annotation does not say what the container is to supply; write Inject[...] around it"
-            )

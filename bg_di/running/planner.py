@@ -7,15 +7,9 @@ from typing import Any, Final, cast
 from bg_di.calls.plan import Plan
 from bg_di.calls.protocols import Collection, Container
 from bg_di.declaring.binding import bind, name_of
-from bg_di.declaring.declare import (
-    INJECTED,
-    Declaration,
-    declared,
-    refuse_placeholder,
-    refuse_timeout_of_sync,
-    refuse_unfilled,
-)
+from bg_di.declaring.declare import Declaration, declared, refuse_timeout_of_sync
 from bg_di.declaring.dependencies import missing, needs_of
+from bg_di.declaring.placeholder import INJECTED, refuse_placeholder, refuse_unfilled
 from bg_di.declaring.policy import DEFAULT
 from bg_di.handing_over.destinations import Destinations
 from bg_di.observing.observer import Observers

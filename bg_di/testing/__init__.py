@@ -1,10 +1,10 @@
 """For the tests of applications that use bg_di, and of backends."""
 
+from bg_di.testing.added import AddedTask
 from bg_di.testing.contract import BackendContract
 from bg_di.testing.overriding import override_everywhere
 from bg_di.testing.recording import RecordingBackgroundTasks
 from bg_di.testing.watched import WatchedBackgroundTasks
-from bg_di.testing.words import AddedTask
 
 __all__ = [
     "AddedTask",

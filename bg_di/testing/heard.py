@@ -13,7 +13,7 @@ from bg_di.observers.outcome import Outcome
 from bg_di.observing.observer import Event, TaskObserver
 from bg_di.record import State, TaskRecord
 from bg_di.running.runner import Runner
-from bg_di.testing.words import AddedTask
+from bg_di.testing.added import AddedTask
 
 _NOT_RUN: Final = frozenset({"dropped", "skipped", "cancelled", "refused"})
 

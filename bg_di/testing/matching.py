@@ -8,7 +8,8 @@ from typing import Any, Final
 from starlette.background import BackgroundTask
 
 from bg_di.declaring.binding import name_of, signature_of
-from bg_di.declaring.declare import INJECTED, declared
+from bg_di.declaring.declare import declared
+from bg_di.declaring.placeholder import INJECTED
 
 Only = Callable[..., Any] | Iterable[Callable[..., Any]] | None
 """Of whose calls: of a function, or of several; None: of all."""

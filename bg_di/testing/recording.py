@@ -7,13 +7,15 @@ from bg_di.calls.context import TaskReference
 from bg_di.calls.task import origin_here
 from bg_di.collecting.background_tasks import BackgroundTasks, refuse_service
 from bg_di.collecting.collection import RequestBackgroundTasks
-from bg_di.declaring.declare import declared, refuse_placeholder, refuse_timeout_of_sync
+from bg_di.declaring.declare import declared, refuse_timeout_of_sync
 from bg_di.declaring.dependencies import missing, needs_of
+from bg_di.declaring.placeholder import refuse_placeholder
 from bg_di.declaring.policy import DEFAULT
 from bg_di.edge.container import key_of
 from bg_di.running.planner import refuse_unfit, unfolded
+from bg_di.testing.added import AddedTask
 from bg_di.testing.matching import Only, is_meant, whole
-from bg_di.testing.words import AddedTask, AddedTasks
+from bg_di.testing.words import AddedTasks
 
 
 class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):

@@ -16,12 +16,12 @@ from bg_di.calls.task import Waiting
 from bg_di.declaring.retry import Retry
 from bg_di.handing_over.engines import Engines
 from bg_di.running.runner import Runner
+from bg_di.testing.added import FAILED, AddedTask
 from bg_di.testing.clock import VirtualClock
 from bg_di.testing.heard import Heard
 from bg_di.testing.held import HeldTask, add_outside
 from bg_di.testing.matching import Only, is_meant
 from bg_di.testing.stand_ins import StandIns
-from bg_di.testing.words import FAILED, AddedTask
 
 # Seconds that what still runs in another thread has to end, where somebody asks how it did.
 SOON: Final = 5.0

@@ -12,9 +12,10 @@ from ellar.app import App
 from bg_di.errors import BackendUnavailable, BackgroundTasksUnavailable, OutcomeUnknown
 from bg_di.module import BackgroundTasksModule
 from bg_di.running.runner import Runner
+from bg_di.testing.added import AddedTask
 from bg_di.testing.matching import Only
 from bg_di.testing.stage import SOON, Stage, lines
-from bg_di.testing.words import AddedTask, AddedTasks
+from bg_di.testing.words import AddedTasks
 
 
 class WatchedBackgroundTasks(AddedTasks):

@@ -34,6 +34,7 @@ class Memory:
             outcome. What it raises is the outcome of all.
         verdicts: awaited before a verdict on a delivery is taken.
         claims: awaited before deliveries are given.
+        resting: awaited where a worker is told to take no more.
         ending: called where a handle is closed or a worker stops, with "close" or "stop".
         consuming: called where a worker begins.
         told: the verdicts that were taken, each with its task.
@@ -47,6 +48,7 @@ class Memory:
     answer: Callable[[Sequence[Message]], Any] | None = None
     verdicts: Callable[[str, Delivery], Any] | None = None
     claims: Callable[[], Any] | None = None
+    resting: Callable[[], Any] | None = None
     ending: Callable[[str], Any] | None = None
     consuming: Callable[[], Any] | None = None
     ahead: float = 0.0
@@ -244,6 +246,10 @@ class MemoryConsumer(Consumer):
 
     async def bury(self, delivery: Delivery, *, attempt: int, reason: str) -> bool:
         return await self._end("bury", delivery, state="dead", attempt=attempt, reason=reason)
+
+    async def rest(self) -> None:
+        if self._memory.resting is not None:
+            await self._memory.resting()
 
     async def stop(self) -> None:
         if self not in self._memory.consumers:

@@ -397,6 +397,39 @@ async def test_an_engine_that_is_away_at_the_end_does_not_hold_the_shutdown_up(l
     ]
 
 
+@pytest.mark.parametrize(("hands_out", "rests"), [(10, 0), (0, 10)])
+async def test_an_engine_is_stopped_when_it_hands_out_no_more_and_rests(hands_out: int, rests: int) -> None:
+    """However many turns of the event loop the one or the other takes."""
+    asked = anyio.Event()
+    said: list[str] = []
+
+    @background_task(name="task")
+    async def task() -> None: ...
+
+    async def take(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    async def claims() -> None:
+        asked.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            await take(hands_out)
+            said.append("hands out no more")
+
+    async def rest() -> None:
+        await take(rests)
+        said.append("rests")
+
+    shop = Shop(task)
+    shop.memory.claims, shop.memory.resting, shop.memory.ending = claims, rest, said.append
+    async with running(shop.app):
+        await asked.wait()
+    assert sorted(said[:2]) == ["hands out no more", "rests"]
+    assert said[2:] == ["stop", "close"]
+
+
 async def test_a_consumer_that_has_been_stopped_is_not_asked_again() -> None:
     """It would answer at once, for ever, and nothing else would run in this event loop."""
 

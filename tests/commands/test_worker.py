@@ -129,13 +129,15 @@ def test_a_second_signal_ends_it_at_once(given: signal.Signals, file: Path) -> N
 
 
 def test_it_may_be_told_to_end_while_it_starts(file: Path) -> None:
-    """What the start-up has opened is closed."""
+    """What the start-up has opened is closed; it does not say that it works."""
     with Stage("start-up") as stage, worker(stage, works="") as command:
         stage.wait_for("start-up")
         command.tell(signal.SIGTERM)
         stage.release("start-up")
         assert command.ends() == 0
         assert stage.heard == ["start-up", "shutdown"]
+    assert "a worker takes" not in command.output
+    assert "INFO bg_di: the worker has ended" in command.output
 
 
 @pytest.mark.parametrize(("phase", "says"), [("start-up", "could not start"), ("shutdown", "could not shut down")])

@@ -41,21 +41,23 @@ def survivors(mutants: Sequence[Mutant], record: Record) -> list[Survivor]:
 def unneeded(mutants: Sequence[Mutant], record: Record) -> list[tuple[str, str, str]]:
     """Reasons that are given for what does not survive, or is there no more."""
     needed = {each.mutant.key for each in survivors(mutants, record)}
-    return [key for key in reasons() if key not in needed]
+    tried = {mutant.target for mutant in mutants if record.of(mutant)}
+    return [key for key in reasons() if key[0] in tried and key not in needed]
 
 
-def report(mutants: Sequence[Mutant], record: Record, settings: str) -> str:
+def report(mutants: Sequence[Mutant], record: Record, settings: str, note: str) -> str:
     """The text, of a record as it stands."""
     left = survivors(mutants, record)
-    return "\n".join([*_head(settings), *_table(mutants, record, left), *_open(left), *_explained(left)]) + "\n"
+    return "\n".join([*_head(settings, note), *_table(mutants, record, left), *_open(left), *_explained(left)]) + "\n"
 
 
-def _head(settings: str) -> list[str]:
+def _head(settings: str, note: str) -> list[str]:
     return [
         "# What a change of one line is noticed by",
         "",
         f"Written by `python -m tests.mutation` on {date.today().isoformat()}, {settings}.",
         "What it does is said in [its docstring](__init__.py).",
+        *([note] if note else []),
         "",
     ]
 

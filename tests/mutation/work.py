@@ -53,7 +53,8 @@ def work(options: argparse.Namespace, folder: Path) -> int:
     for key in unneeded(every, record):
         print("this reason is not needed:", *key)
     if options.report:
-        options.report.write_text(report(every, record, f"{options.jobs} mutants at a time, seed {options.seed}"))
+        settings = f"{options.jobs} mutants at a time, up to {options.longest:.0f} seconds of tests for each"
+        options.report.write_text(report(every, record, settings, options.note))
     return any(each.reason is None for each in survivors(every, record))
 
 

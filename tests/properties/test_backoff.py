@@ -1,5 +1,6 @@
 """Promise 12 of waits: between attempts on an engine they are those that stamina makes in the process."""
 
+import inspect
 import random
 from datetime import timedelta
 from typing import Any
@@ -12,12 +13,22 @@ from stamina._core import _compute_backoff
 from bg_di import Retry
 from bg_di.values import seconds
 
+THEIRS = {name: each.default for name, each in inspect.signature(stamina.retry).parameters.items()}
 SECONDS = st.one_of(
     st.integers(0, 10**6),
     st.floats(0, 1e300),
     st.floats(0, 10),
     st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=1000)),
 )
+
+
+def test_the_defaults_are_staminas() -> None:
+    """Also over all attempts, in the process."""
+    retry = Retry(on=OSError)
+    names = ("attempts", "wait_initial", "wait_max", "wait_jitter", "wait_exp_base")
+    assert {name: getattr(retry, name) for name in names} == {name: THEIRS[name] for name in names}
+    assert retry.timeout_or(THEIRS["timeout"]) == THEIRS["timeout"]
+    assert retry.timeout_or(None) is None
 
 
 @settings(max_examples=1000, deadline=None)

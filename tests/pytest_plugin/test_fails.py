@@ -1,5 +1,7 @@
 """What a test did not look at fails it, and what fails shows what there was."""
 
+import pytest
+
 from tests.pytest_plugin.conftest import Run
 
 

@@ -194,6 +194,22 @@ async def test_a_session_that_is_neither_committed_nor_rolled_back_is_named(shop
     assert shop.monitor.counts()["durable"].waiting == 0
 
 
+async def test_a_task_that_fails_is_not_why_a_session_was_forgotten(shop: Shop, log: Log) -> None:
+    """Although it ends what else is behind it."""
+
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    async def use(how: str, session: Any, tasks: BackgroundTasks) -> None:
+        shop.add(session, tasks, how)
+        tasks.add_task(fails)
+
+    shop.use = use
+    await shop.visit()
+    assert FORGOTTEN in log.text
+    assert sorted(shop.history) == ["failed", "failed"]
+
+
 async def test_a_handler_that_fails_without_a_commit_drops_its_tasks(shop: Shop, log: Log) -> None:
     """That is the error's doing; who is waited for is nobody."""
 

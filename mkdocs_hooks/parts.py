@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from documentation.commands import command_line
-from documentation.errors import error_tree
-from documentation.log_lines import log_lines
-from documentation.modules import modules
-from documentation.options import options
-from documentation.words import capabilities
+from mkdocs_hooks.commands import command_line
+from mkdocs_hooks.errors import error_tree
+from mkdocs_hooks.log_lines import log_lines
+from mkdocs_hooks.modules import modules
+from mkdocs_hooks.options import options
+from mkdocs_hooks.words import capabilities
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "capabilities": capabilities,

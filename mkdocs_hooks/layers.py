@@ -1,10 +1,10 @@
-"""``python -m documentation.layers``: draw the layers anew, as the contract of imports has them."""
+"""``python -m mkdocs_hooks.layers``: draw the layers anew, as the contract of imports has them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from documentation.modules import layers, meets_ellar
+from mkdocs_hooks.modules import layers, meets_ellar
 
 FILE: Final = Path(__file__).parent.parent / "docs" / "assets" / "layers.svg"
 _WIDTH, _LEFT, _HEIGHT, _GAP = 400, 30, 26, 5

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-from documentation.docstrings import cell
+from mkdocs_hooks.docstrings import cell
 
 ROOT: Final = Path(__file__).parent.parent
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from bg_di.options import Options
-from documentation.docstrings import attributes
+from mkdocs_hooks.docstrings import attributes
 
 _WORDS: Final = {"observers": "A list", "tasks": "A list", "carry": "A list", "backends": "A dict, by name"}
 _BOUNDS: Final = {"ge": "at least {}", "gt": "above {}", "min_length": "not empty", "max_length": "at most {} long"}

@@ -7,11 +7,11 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from documentation.drawings import with_drawings
-from documentation.elsewhere import loaded_from_elsewhere
-from documentation.parts import with_parts
-from documentation.source_pages import shown
-from documentation.sources import TOP_LEVEL, origin_of, page_of, reachable, with_links_into_the_site
+from mkdocs_hooks.drawings import with_drawings
+from mkdocs_hooks.elsewhere import loaded_from_elsewhere
+from mkdocs_hooks.parts import with_parts
+from mkdocs_hooks.source_pages import shown
+from mkdocs_hooks.sources import TOP_LEVEL, origin_of, page_of, reachable, with_links_into_the_site
 
 ROOT = Path(__file__).parent.parent
 
