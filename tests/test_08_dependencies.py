@@ -1,6 +1,8 @@
 """Promise 8: parameters annotated ``Inject[T]`` are supplied when a declared task runs, in a scope of its own."""
 
 import asyncio
+import copy
+import inspect
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -370,3 +372,31 @@ async def test_what_factories_and_values_hide_is_the_attempts_failure(log: Log) 
     assert ran_ == ["value"]
     assert "LookupError: hidden" in log.text
     assert "unreadable of GET / failed" in log.text
+
+
+@pytest.mark.parametrize("annotation", [TaskContext, inspect.Parameter.empty], ids=["no Inject", "no annotation"])
+async def test_a_placeholder_that_nobody_would_fill_is_refused(annotation: Any) -> None:
+    """It has no ``Inject[...]`` around what it asks for, so the function would be given the placeholder itself."""
+
+    async def careless(context=INJECTED) -> None:  # type: ignore[no-untyped-def]
+        raise AssertionError("is not run")
+
+    if annotation is not inspect.Parameter.empty:
+        careless.__annotations__["context"] = annotation
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        with pytest.raises(
+            TypeError, match=r"'context' has INJECTED as its default.* write Inject\[...\]"
+        ):
+            tasks.add_task(background_task(careless))
+
+    assert (await request(application(handler), "/")).status == 200
+
+
+def test_a_placeholder_says_what_it_is_where_it_is_used() -> None:
+    """As in a test that calls the function directly; copies, pickles and comparisons are as of any object."""
+    with pytest.raises(AttributeError, match=r"INJECTED has no 'path'.* passes it"):
+        INJECTED.path
+    assert repr(copy.copy(INJECTED)) == "INJECTED"
+    assert not hasattr(INJECTED, "__wrapped__")

@@ -182,7 +182,8 @@ def test_a_loop_that_ends_names_what_it_leaves(log: Log) -> None:
     assert (left.state, left.reason) == ("cancelled", reason)
     assert log.messages == [f"background task bill of GET / ({left.task_id}): {reason}"]
     assert {record.state for record in monitor.history()} == {"accepted", "cancelled"}
-    assert engines.events()[-1] == ("refused", "bill")
+    kind, told = engines.heard[-1]
+    assert (kind, told.name, told.state, told.reason) == ("refused", "bill", "cancelled", reason)
 
 
 def test_a_loop_that_is_closed_without_a_word_is_forgotten(log: Log) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,10 +11,12 @@ from ellar.app import App
 from ellar.common import IApplicationShutdown, IApplicationStartup, Module, get
 from ellar.core import ModuleBase
 from ellar.testing import Test
+from starlette.testclient import TestClient
 
 from bg_di import BackgroundTasks, BackgroundTasksModule, background_task, collect_background_tasks
+from bg_di.backends.sqlite import SqliteBackend
 from bg_di.edge.lifespan import WORKERS_ONLY
-from bg_di.errors import BackendOccupied, BackendUnavailable
+from bg_di.errors import BackendIncapable, BackendOccupied, BackendUnavailable
 from tests.backends.memory import Memory, MemoryBackend, MemoryEngine
 from tests.backends.shop import Shop
 from tests.clock import JUMPING
@@ -98,7 +101,7 @@ async def test_a_worker_that_cannot_start_is_a_failed_start_up(log: Log) -> None
         "startup.failed",
         "a worker of background tasks could not start: bg_di.errors.BackendUnavailable: tasks.db is read-only",
     ]
-    assert (lifespan.error, shop.memory.closed) == (None, 1)
+    assert (type(lifespan.error), shop.memory.closed) == (BackendUnavailable, 1)
 
 
 @ON_ASYNCIO
@@ -115,7 +118,7 @@ async def test_what_fails_when_a_failed_start_up_ends_is_told_too() -> None:
     shop.memory.consuming = consuming
     async with running(shop.app) as lifespan:
         pass
-    assert lifespan.error is None
+    assert str(lifespan.error) == "a bug"
     assert lifespan.said == [
         "startup.failed",
         (
@@ -235,7 +238,7 @@ async def test_engines_refuse_to_start_on_trio() -> None:
         "startup.failed",
         "engines of background tasks work on asyncio only: run the application on it",
     ]
-    assert (lifespan.error, shop.memory.opened) == (None, 0)
+    assert (type(lifespan.error), shop.memory.opened) == (BackendIncapable, 0)
 
 
 async def test_without_engines_the_lifespan_passes_through() -> None:
@@ -401,3 +404,12 @@ async def test_running_tasks_have_the_grace_period_and_no_more(log: Log) -> None
     assert 9.9 < anyio.current_time() - before < 10.1
     assert sorted(kept.state for kept in shop.memory.kept.values()) == ["accepted", "succeeded", "succeeded"]
     assert "was cut off" in log.messages[0]
+
+
+def test_a_test_client_hears_that_the_application_does_not_start(tmp_path: Path) -> None:
+    """It raises what ended the start-up, where it would wait for ever for the end of what never began."""
+    setup = BackgroundTasksModule.setup(
+        name="shop", tasks=[task], backends={"durable": SqliteBackend(str(tmp_path / "no" / "such" / "tasks.db"))}
+    )
+    with pytest.raises(BackendUnavailable, match=r"tasks\.db"), TestClient(application(tasks=setup)):
+        pass

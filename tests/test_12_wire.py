@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -162,6 +163,7 @@ class Celsius:
 class Token(SecretBytes): ...
 
 
+Recent = Annotated[deque[int], AfterValidator(lambda items: deque(items, maxlen=3))]
 Temperature = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: celsius.degrees)]
 Stubborn = Annotated[Celsius, PlainValidator(Celsius), PlainSerializer(lambda celsius: {}[SECRET])]
 T = TypeVar("T")
@@ -226,7 +228,7 @@ def user(**more: Any) -> User:
         (Size, Size.SMALL),
         (Color | str, "red"),
         (Color | str, Color.RED),
-        (Annotated[Color, Tag("color")] | Annotated[str, Tag("text")], Color.RED),
+        (Annotated[Literal[Color.RED], Tag("color")] | Annotated[str, Tag("text")], Color.RED),
         (Literal[Kind.CAT, "dog", 3, None], Kind.CAT),
         (Literal[Kind.CAT, "dog", 3, None], "dog"),
         (set[int], {1, 2}),
@@ -244,6 +246,7 @@ def user(**more: Any) -> User:
         (OrderedDict[str, int], OrderedDict(a=1)),
         (defaultdict[str, int], defaultdict(int, a=1)),
         (deque[datetime], deque([datetime(2024, 1, 1)])),
+        (Recent, deque([1], maxlen=3)),
         (int | str, "1"),
         (int | str, 1),
         (datetime | str, "2024-01-01T00:00:00"),
@@ -370,6 +373,10 @@ async def coroutine() -> None: ...
         (list[tuple[int, ...]], [[1]], "a 'list' would come back as a 'tuple'"),
         (Iterable[int], [1], "a 'list' would come back"),
         (dict[int, str], {True: "a"}, "a 'bool' would come back as a 'int'"),
+        (set[int], {True}, "a 'bool' would come back as a 'int'"),
+        (frozenset[int], frozenset({True}), "a 'bool' would come back as a 'int'"),
+        (Secret[int], Secret[int](True), "a 'bool' would come back as a 'int'"),
+        (SecretStr, SecretStr(Kind.CAT), "would come back as a 'str'"),
         (list[Hashable], [Point(1)], "would come back as a"),
         (dict[str, Any], {"a": Point(1)}, "Point' would come back as a 'dict'"),
         (dict[str, Any], {"a": user()}, "User' would come back as a 'dict'"),

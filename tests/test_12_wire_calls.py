@@ -198,6 +198,7 @@ MORNING = datetime(2024, 10, 27, 2, 30, tzinfo=ROME)
         (datetime, lambda at: at.replace(tzinfo=timezone(timedelta(hours=1))), NOW.replace(tzinfo=UTC)),
         (list[int], lambda items: items[1:], [1, 2]),
         (deque[int], lambda items: deque(items, maxlen=5), deque([1], maxlen=3)),
+        (deque[int], deque, deque([1], maxlen=3)),
         (deque[int], list, deque([1])),
         (defaultdict[str, int], lambda items: defaultdict(str, items), defaultdict(int, a=1)),
         (dict[str, int], lambda items: items | {"b": 1}, {"a": 1}),

@@ -1,7 +1,8 @@
 """Promise 14: fakes reach everybody who asks, by either key, wherever the module was declared."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
 
 import anyio
@@ -19,8 +20,11 @@ from bg_di import (
     BackgroundTasksModule,
     TaskErrorHandler,
     TaskFailure,
+    background_task,
     current_background_tasks,
 )
+from bg_di.backends.sqlite import SqliteBackend
+from bg_di.errors import InvalidOptions
 from bg_di.testing import RecordingBackgroundTasks
 from tests.harness import Client, Log, application, module, request
 
@@ -32,6 +36,25 @@ async def send_welcome(address: str, subject: str = "welcome") -> None:
 
 
 SENT: list[str] = []
+
+
+@background_task(name="kept")
+async def kept(what: Any) -> None: ...
+
+
+@background_task(name="unlisted")
+async def unlisted() -> None: ...
+
+
+class Sender:
+    def __init__(self, mailbox: "Mailbox") -> None: ...
+
+    @background_task(name="sent")
+    async def send(self, what: str) -> None: ...
+
+
+class Mailbox(Protocol):
+    """Nothing provides it."""
 
 
 class Falsy(RecordingBackgroundTasks):
@@ -349,6 +372,39 @@ class TestRecording:
         tasks.add_task(send_welcome, "grace@example.org", subject="hello")
         tasks.add_task(print, "x", sep="")
         return tasks
+
+    @pytest.mark.parametrize(
+        ("add", "error", "why"),
+        [
+            (lambda tasks: tasks.add_task(send_welcome, "ada"), TypeError, "only declared tasks may leave"),
+            (lambda tasks: tasks.add_task(kept, object()), TypeError, "object"),
+            (lambda tasks: tasks.add_task(unlisted), TypeError, "no worker of this application"),
+            (lambda tasks: tasks.using(backend="durabel").add_task(kept, "x"), InvalidOptions, "durabel"),
+            (lambda tasks: tasks.add_task(Sender.send, "x"), TypeError, "nothing provides"),
+        ],
+        ids=["undeclared", "no JSON", "not listed", "no such backend", "nothing provides it"],
+    )
+    async def test_in_a_request_it_refuses_by_the_options_of_the_application(
+        self, add: Callable[[Any], None], error: type[Exception], why: str, tmp_path: Path
+    ) -> None:
+        """So no test is green over what production refuses."""
+
+        @get("/")
+        async def handler(tasks: BackgroundTasks) -> None:
+            with pytest.raises(error, match=why):
+                add(tasks)
+            tasks.add_task(kept, "x")
+
+        tasks = RecordingBackgroundTasks()
+        setup = BackgroundTasksModule.setup(
+            name="shop",
+            tasks=[kept, Sender.send],
+            backends={"durable": SqliteBackend(str(tmp_path / "tasks.db"))},
+            default_backend="durable",
+        )
+        app = application(handler, tasks=setup, providers=[ProviderConfig(BackgroundTasks, use_value=tasks)])
+        assert (await request(app, "/")).status == 200
+        assert tasks.one(kept, "x") is tasks.recorded[0]
 
     def test_one_matches_arguments_as_the_signature_binds_them(self) -> None:
         """`f(1)` is `f(x=1)`, defaults included; what is not asked for may be anything."""

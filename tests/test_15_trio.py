@@ -9,7 +9,7 @@ from starlette.types import Message
 from bg_di import BackgroundTasks, BackgroundTasksModule, BackgroundTasksNotAccepted, collect_background_tasks
 from bg_di.backends import InProcessBackend
 from tests.handing_over import ON_TRIO, RUN_AFTER, Engines, run_once, send
-from tests.harness import Client, Log, Socket, application, request, websocket
+from tests.harness import Client, Log, Socket, application, request, running, websocket
 
 pytestmark = ON_TRIO
 
@@ -18,11 +18,10 @@ WHY = "the backend 'durable' works on asyncio only: run the application on it"
 
 async def test_start_up_fails() -> None:
     """With the reason, before any request."""
-    [message] = await run_once(Engines().application())
-    assert message == {
-        "type": "lifespan.startup.failed",
-        "message": "engines of background tasks work on asyncio only: run the application on it",
-    }
+    why = "engines of background tasks work on asyncio only: run the application on it"
+    async with running(Engines().application()) as lifespan:
+        assert lifespan.said == ["startup.failed", why]
+    assert str(lifespan.error) == why
 
 
 async def test_what_runs_here_starts() -> None:

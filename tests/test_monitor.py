@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -40,6 +41,7 @@ from bg_di import (
     TaskReference,
     background_task,
     collect_background_tasks,
+    current_background_tasks,
 )
 from bg_di.calls.task import within
 from bg_di.handing_over.engines import Engines
@@ -496,18 +498,68 @@ async def test_what_has_run_while_somebody_looked_is_not_cancelled() -> None:
     assert [state for _, state in told(monitor_of(app).history())] == ["succeeded"] * 4
 
 
-async def test_the_history_is_in_order_where_nothing_suspends() -> None:
+@pytest.mark.parametrize(
+    ("policy", "state"),
+    [({"timeout": 5}, "succeeded"), ({"when": "always"}, "succeeded"), ({"when": "failure"}, "dropped")],
+)
+async def test_the_history_is_in_order_where_nothing_suspends(policy: Any, state: str) -> None:
     """A plain call, one with a policy, and a plain one again."""
 
     @get("/")
     async def handler(tasks: BackgroundTasks) -> None:
         tasks.add_task(quick)
-        tasks.using(timeout=5).add_task(other)
+        tasks.using(**policy).add_task(other)
         tasks.add_task(quick)
 
     app = application(handler)
     await request(app, "/")
-    assert [name for name, _ in told(monitor_of(app).history())] == ["quick", "other", "quick"]
+    assert told(monitor_of(app).history()) == [("quick", "succeeded"), ("other", state), ("quick", "succeeded")]
+
+
+async def test_what_runs_has_run_since_the_same_moment_whenever_it_is_asked() -> None:
+    """It is when it has suspended first."""
+    stage = Stage()
+    app = adding(quick, stage.hold)
+    async with anyio.create_task_group() as group:
+        group.start_soon(request, app, "/")
+        await stage.entered.wait()
+        [first] = monitor_of(app).snapshot()
+        now = datetime.now(UTC)
+        [again] = monitor_of(app).snapshot()
+        stage.go_on.set()
+    assert first == again
+    assert again.since <= now
+
+
+async def test_what_has_failed_does_not_run_while_that_is_reported() -> None:
+    """What is behind it waits."""
+    shown: list[TaskRecord] = []
+
+    class Looks(TaskErrorHandler):
+        async def handle(self, failure: TaskFailure) -> None:
+            shown.extend(monitor_of(app).snapshot())
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(fails)
+        tasks.add_task(quick)
+
+    app = application(
+        handler,
+        tasks=BackgroundTasksModule.setup(on_error="continue"),
+        providers=[ProviderConfig(TaskErrorHandler, use_class=Looks)],
+    )
+    await request(app, "/")
+    assert told(tuple(shown)) == [("quick", "waiting")]
+
+
+async def test_a_declared_name_is_told_however_often_it_is_added() -> None:
+    """By one request or several."""
+    app = adding(declared, declared, declared, quick, declared)
+    for _ in range(2):
+        await request(app, "/")
+    names = [record.name for record in monitor_of(app).history()]
+    assert names == 2 * [*3 * ["declared.task"], f"{__name__}:quick", "declared.task"]
 
 
 @pytest.fixture
@@ -557,7 +609,10 @@ async def test_what_a_thread_cancels_does_not_run_and_the_rest_does() -> None:
 
 
 async def test_the_last_one_that_waits_may_be_cancelled_when_it_is_about_to_start() -> None:
-    """By another thread, between the look whether anything waits and the moment in which it is taken."""
+    """By another thread, between the look whether anything waits and the moment in which it is taken.
+
+    The request ends as others do: what is added later is refused.
+    """
 
     class Emptied(deque[Any]):
         def __bool__(self) -> bool:
@@ -569,6 +624,7 @@ async def test_the_last_one_that_waits_may_be_cancelled_when_it_is_about_to_star
             return waits
 
     cancelled: list[bool] = []
+    contexts: list[Context] = []
 
     @get("/")
     async def handler(tasks: BackgroundTasks) -> None:
@@ -576,11 +632,14 @@ async def test_the_last_one_that_waits_may_be_cancelled_when_it_is_about_to_star
             tasks.add_task(task)
         collection: Any = tasks
         collection.waiting = Emptied(collection.waiting)
+        contexts.append(copy_context())
 
     app = application(handler)
     answer = await request(app, "/")
     assert (answer.status, answer.error) == (200, None)
     assert sorted(told(monitor_of(app).history())) == [("other", "cancelled"), ("quick", "succeeded")]
+    with pytest.raises(BackgroundTasksUnavailable, match="GET / after its background tasks had run"):
+        contexts[0].run(lambda: current_background_tasks().add_task(quick))
 
 
 async def test_a_response_of_its_own_tasks_is_shown_as_well() -> None:

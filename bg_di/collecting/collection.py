@@ -141,6 +141,16 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
             self._runner.added(call)
         return plan
 
+    def refuse(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        policy: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Refuse what cannot be added here, as `add_task` does, and add nothing."""
+        self._runner.planner.plan(self, func, args, kwargs, policy)
+
     def _append_outgoing(self, call: Waiting, plan: Plan | Declaration) -> None:
         if self.outgoing is None:
             with _FIRST:

@@ -7,7 +7,7 @@ pydantic, documentation) find functions.
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, MethodType
@@ -36,6 +36,12 @@ class Injected:
 
     def __repr__(self) -> str:
         return "INJECTED"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"INJECTED has no {name!r}: what it stands for is supplied where a background task runs; who calls the "
+            "function directly, as in a test, passes it"
+        )
 
 
 INJECTED: Final[Any] = Injected()
@@ -202,3 +208,21 @@ def refuse_placeholder(func: Any) -> None:
             f"add_task() cannot run {name_of(func)}: it has INJECTED as a default, which only a declared task is given "
             "something for; put @background_task on it"
         )
+
+
+def refuse_unfilled(func: Callable[..., Any], needs: Mapping[str, Any]) -> None:
+    """Refuse a declared task that nobody would fill a parameter of.
+
+    Args:
+        func: the function.
+        needs: the parameters that the container fills, by name.
+
+    Raises:
+        TypeError: a parameter has `INJECTED` as its default, and its annotation is no ``Inject[...]``.
+    """
+    for name, parameter in inspect.signature(inspect.unwrap(func)).parameters.items():
+        if parameter.default is INJECTED and name not in needs:
+            raise TypeError(
+                f"add_task() cannot run {name_of(func)}: its parameter {name!r} has INJECTED as its default, and its "
+                "annotation does not say what the container is to supply; write Inject[...] around it"
+            )

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bg_di import log
 from bg_di.calls.steps import in_words, on_asyncio
-from bg_di.errors import BackendOccupied, BackendUnavailable
+from bg_di.errors import BackendIncapable, BackendOccupied, BackendUnavailable
 from bg_di.running.runner import Runner
 from bg_di.working.worker import Worker
 
@@ -48,9 +48,15 @@ class Lifespan:
         self._send = send
         self._started: list[Worker] = []
         self._failure: str | None = None
+        self._error: Exception | None = None
 
     async def run(self, scope: Scope) -> None:
-        """Run the application."""
+        """Run the application.
+
+        Raises:
+            Exception: what has ended the start-up, after the server has heard of it, as Starlette does: a test client
+                knows of it by that alone.
+        """
         try:
             await self._app(scope, self.receive, self.send)
         except Exception as error:
@@ -63,6 +69,8 @@ class Lifespan:
         if self._failure is not None:
             log.not_started(self._failure)  # not every server says why
             await self._send({"type": "lifespan.startup.failed", "message": self._failure})
+            assert self._error is not None, "set with it"
+            raise self._error
 
     async def receive(self) -> Message:
         """ASGI's ``receive``: the application hears of the shutdown when its tasks have ended.
@@ -94,6 +102,7 @@ class Lifespan:
     async def _start_workers(self) -> None:
         if self._runner.engines.backends and not on_asyncio():
             self._failure = "engines of background tasks work on asyncio only: run the application on it"
+            self._error = BackendIncapable(self._failure)
             return
         try:
             for worker in self._workers:
@@ -101,12 +110,14 @@ class Lifespan:
                 self._started.append(worker)
         except Exception as error:  # noqa: BLE001  # whatever it is, the server is told
             self._failure = f"a worker of background tasks could not start: {in_words(error)}"
+            self._error = error
             await self._stop_workers()
             return
         try:
             await self._prepare()
         except Exception as error:  # noqa: BLE001  # likewise
             self._failure = f"background tasks cannot be kept: {in_words(error)}"
+            self._error = error
             await self._stop_workers()
 
     async def _prepare(self) -> None:

@@ -2,12 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from bg_di.calls.plan import Plan
 from bg_di.calls.protocols import Collection, Container
 from bg_di.declaring.binding import bind, name_of
-from bg_di.declaring.declare import INJECTED, Declaration, declared, refuse_placeholder, refuse_timeout_of_sync
+from bg_di.declaring.declare import (
+    INJECTED,
+    Declaration,
+    declared,
+    refuse_placeholder,
+    refuse_timeout_of_sync,
+    refuse_unfilled,
+)
 from bg_di.declaring.dependencies import missing, needs_of
 from bg_di.declaring.policy import DEFAULT
 from bg_di.handing_over.destinations import Destinations
@@ -102,9 +109,10 @@ class Planner:
         # They are those of the function, in whichever application it is added.
         marks = getattr(func, "__func__", func).__dict__
         if _NEEDS not in marks:
-            marks[_NEEDS] = needs_of(func, self.container.key_of)
-        needs: Mapping[str, Any] = marks[_NEEDS]
-        return needs
+            needs = needs_of(func, self.container.key_of)
+            refuse_unfilled(func, needs)
+            marks[_NEEDS] = needs
+        return cast(Mapping[str, Any], marks[_NEEDS])
 
 
 def unfolded(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -123,7 +123,7 @@ class Runner:
         if not accepted.is_new:
             log.stood_for(Task(call), accepted.task_id)
             cast(Plan, call[6]).reference.stand_for(accepted.task_id)
-        self.ledger.note(call, "accepted", ran=False)
+        self.ledger.note(call, "accepted")
         self._tell("accepted", call, "accepted")
 
     async def not_accepted(self, call: Waiting, error: BackgroundTasksNotAccepted, reason: str) -> None:
@@ -135,7 +135,7 @@ class Runner:
         """Say that nobody will ever know whether an engine has a call."""
         reason = "its event loop ended while it was handed over: it may run all the same"
         log.undecided(Task(call), cast(Plan, call[6]).reference.task_id, reason)
-        self.ledger.note(call, "cancelled", reason, ran=False)
+        self.ledger.note(call, "cancelled", reason)
         self._tell("refused", call, "cancelled", reason)
 
     async def failed(self, call: Waiting, task: Task, error: BaseException, state: State | None = None) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bg_di.calls.context import TaskReference
+from bg_di.calls.task import origin_here
 from bg_di.collecting.background_tasks import BackgroundTasks, refuse_service
+from bg_di.collecting.collection import RequestBackgroundTasks
 from bg_di.declaring.declare import declared, refuse_placeholder, refuse_timeout_of_sync
 from bg_di.declaring.dependencies import missing, needs_of
 from bg_di.declaring.policy import DEFAULT
@@ -18,7 +20,9 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
     """Records tasks instead of running them.
 
     ``Test.create_test_module(…).override_provider(BackgroundTasks, use_value=RecordingBackgroundTasks())`` puts
-    it in the place of every request's collection. What the real one refuses at `add_task`, this one refuses too.
+    it in the place of every request's collection. What the real one refuses at `add_task`, this one refuses too: in a
+    request all of it, by the options of its application; elsewhere what can be known of the call alone. It keeps also
+    what a handler has added that fails afterwards.
 
     Attributes:
         recorded: every call that was added, in order; `drain` does not remove it.
@@ -34,7 +38,19 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
         return self.recorded
 
     def _take(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self._record(func, args, kwargs, None)
+
+    def _record(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        policy: Mapping[str, Any] | None,
+    ) -> None:
         self._check(*unfolded(func, args, kwargs))
+        origin = origin_here()
+        if origin is not None and isinstance(origin.collection, RequestBackgroundTasks):
+            origin.collection.refuse(func, args, kwargs, policy)
         self.recorded.append(AddedTask(func, args, kwargs))
 
     def _check(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -57,7 +73,7 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
             kwargs: likewise.
         """
         refuse_timeout_of_sync(func, DEFAULT.changed(policy))
-        self._take(func, args, kwargs)
+        self._record(func, args, kwargs, policy)
         return TaskReference()
 
     async def __call__(self) -> None:

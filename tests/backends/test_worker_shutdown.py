@@ -355,6 +355,27 @@ async def test_a_task_that_exits_fails_and_ends_nothing_else(task: Any, error: t
     assert [type(failure.error) for failure in heard.failures] == [error]
 
 
+@background_task(name="interrupted")
+async def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_ends_the_process_and_is_no_failure_of_the_task_that_it_meets() -> None:
+    """The task is there when the process comes back."""
+    heard = Heard()
+    shop = Shop(interrupted, more=hears(heard))
+
+    async def serve() -> None:
+        await shop.add(interrupted)
+        async with running(shop.app):
+            await shop.memory.until_told(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(serve())
+    assert shop.memory.one().state != "dead"
+    assert heard.failures == []
+
+
 async def test_an_engine_that_is_away_at_the_end_does_not_hold_the_shutdown_up(log: Log) -> None:
     """What was in hand comes back when the engine notices; that is logged, and the application ends in order."""
     ended: list[str] = []

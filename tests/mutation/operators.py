@@ -59,6 +59,8 @@ def _is_passed_over(parent: ast.AST, child: ast.AST) -> bool:
 
 def _is_type(assignment: ast.Assign) -> bool:
     (target, *_) = assignment.targets
+    if isinstance(assignment.value, ast.Call):
+        return isinstance(assignment.value.func, ast.Name) and assignment.value.func.id == "TypeVar"
     return isinstance(target, ast.Name) and target.id.lstrip("_")[:1].isupper() and not target.id.isupper()
 
 

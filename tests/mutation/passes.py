@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,8 +12,7 @@ import pytest
 
 from tests.mutation.names import name_of
 
-# So many tests of one function, before more of others; and those that take so many seconds with the next ones.
-_AT_ONCE = 1
+# Seconds, from which on a test is slow.
 _SLOW = 1.0
 
 
@@ -37,20 +36,23 @@ class Passes:
         path.write_text(json.dumps(asdict(self)))
 
     def tests(self, target: str, lines: frozenset[int]) -> list[str]:
-        """Those that pass by one of some lines, or anywhere in the file where there are none.
+        """Those that pass by one of some lines; where there are none, all that stand beside one that passes by any.
 
-        The fastest come first, and of those that one function makes one.
+        Of those that one function makes each time one comes before more of any, and the fastest first; slow ones last.
         """
         of = self.lines.get(target, {})
-        asked = [of[str(line)] for line in lines if str(line) in of] if lines else of.values()
+        asked = [of[str(line)] for line in lines if str(line) in of] if lines else [self._beside(of.values())]
         made: Counter[str] = Counter()
-        ranked: list[tuple[int, float, str]] = []
+        ranked: list[tuple[bool, int, float, str]] = []
         for test in sorted({test for tests in asked for test in tests}, key=self.seconds.__getitem__):
             function = test.partition("#")[0]
-            late = self.seconds[test] >= _SLOW
-            ranked.append((made[function] // _AT_ONCE + late, self.seconds[test], test))
+            ranked.append((self.seconds[test] >= _SLOW, made[function], self.seconds[test], test))
             made[function] += 1
-        return [test for _, _, test in sorted(ranked)]
+        return [test for *_, test in sorted(ranked)]
+
+    def _beside(self, asked: Iterable[list[str]]) -> list[str]:
+        files = {test.partition("::")[0] for tests in asked for test in tests}
+        return [test for test in self.seconds if test.partition("::")[0] in files]
 
 
 class Watch:
@@ -65,30 +67,32 @@ class Watch:
             concurrency=["thread"],
         )
         self._seconds: dict[str, float] = {}
-        self.failed: list[str] = []
+        self._now = ""
+        self.failed: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self._coverage.switch_context(name_of(item))
+        self._now = name_of(item)
+        self._coverage.switch_context(self._now)
         began = time.perf_counter()
         result = yield
-        self._seconds[name_of(item)] = time.perf_counter() - began
+        self._seconds[self._now] = time.perf_counter() - began
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self.failed.append(report.nodeid)
+            self.failed.add(self._now)
 
     def start(self) -> None:
         self._coverage.start()
 
     def stop(self) -> Passes:
+        """What has been seen, without tests that have failed."""
         self._coverage.stop()
         data = self._coverage.get_data()
+        good = self._seconds.keys() - self.failed
         lines: dict[str, dict[str, list[str]]] = {}
         for target in self._targets:
             by_line = data.contexts_by_lineno(str(self._root / target))
-            lines[target] = {
-                str(line): [test for test in tests if test in self._seconds] for line, tests in by_line.items()
-            }
+            lines[target] = {str(line): [test for test in tests if test in good] for line, tests in by_line.items()}
         return Passes(self._seconds, lines)

@@ -55,10 +55,9 @@ class Plan:
         asked: list[str] = []
         left = self.longest
         for test in passes.tests(mutant.target, mutant.lines):
-            left -= passes.seconds[test]
-            if left < 0:
-                break
-            asked.append(test)
+            if passes.seconds[test] <= left:
+                left -= passes.seconds[test]
+                asked.append(test)
         return asked
 
 
@@ -120,9 +119,8 @@ class _Loop:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        if not self._plan.passes.exists() and not _watch(session, self._plan.passes):
-            session.testsfailed = 1
-            return True
+        if not self._plan.passes.exists():
+            _watch(session, self._plan.passes)
         passes = Passes.read(self._plan.passes)
         exchange = Exchange(ROOT, TARGETS)
         control = partial(_exchange, session, exchange, [], self._plan.tests(passes, self._plan.control), passes)
@@ -159,18 +157,17 @@ def _survives(control: Mutant, work: Callable[[Path], int]) -> None:
             raise SystemExit("a test fails without any mutant")
 
 
-def _watch(session: pytest.Session, path: Path) -> bool:
-    """Run all tests once in a fork, and keep where they pass; return whether none failed."""
-    errors = path.with_suffix(".failed")
-    pid = fork(partial(_watched, session, path, errors))
-    _, status = os.waitpid(pid, 0)
+def _watch(session: pytest.Session, path: Path) -> None:
+    """Run all tests once in a fork, and keep where they pass. Those that fail already are not asked of mutants."""
+    failed = path.with_suffix(".failed")
+    pid = fork(partial(_watched, session, path, failed))
+    os.waitpid(pid, 0)
     end_group(pid)
-    if status:
-        print(errors.read_text() if errors.exists() else "no test has run")
-    return status == 0
+    for test in failed.read_text().splitlines():
+        print("this test fails without a mutant and is not asked:", test, flush=True)
 
 
-def _watched(session: pytest.Session, path: Path, errors: Path) -> int:
+def _watched(session: pytest.Session, path: Path, failed: Path) -> int:
     watch = Watch(ROOT, TARGETS)
     session.config.pluginmanager.register(watch)
     watch.start()
@@ -178,8 +175,8 @@ def _watched(session: pytest.Session, path: Path, errors: Path) -> int:
         path.with_suffix(".begun").write_text(f"{number} of {len(session.items)}: {item.nodeid}")
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
     watch.stop().write(path)
-    errors.write_text("\n".join(watch.failed))
-    return bool(watch.failed)
+    failed.write_text("\n".join(sorted(watch.failed)))
+    return 0
 
 
 def shuffled(mutants: Sequence[Mutant], seed: int) -> list[Mutant]:
