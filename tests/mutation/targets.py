@@ -35,6 +35,8 @@ LEFT_OUT = (
     "tests/chaos",
     "tests/commands",
     "tests/mutation",
+    "tests/pytest_plugin",
+    "tests/test_site.py",
     "tests/properties/test_leaks.py",
     "tests/properties/test_programs.py",
     "tests/servers",
