@@ -133,6 +133,14 @@ def worker_failed(backend: str, name: str, task_id: str, error: Exception) -> No
     )
 
 
+def named_by_script(name: str) -> None:
+    logger.warning(
+        "task %s has its name from a module that is run as a script: a worker that imports it knows it by another one, "
+        "and does not run what is added here; give it a name, by @background_task(name=...)",
+        name,
+    )
+
+
 def not_started(reason: str) -> None:
     logger.error("the application does not start: %s", reason)
 

@@ -62,6 +62,11 @@ def blocks(page: Path) -> list[str]:
     return [block.text for block in all_blocks(page) if block.language == "python" and not block.title]
 
 
+def file(page: Path, title: str) -> str:
+    """What the reader of a page writes to a file of that name, first."""
+    return next(block.text for block in all_blocks(page) if block.title == title)
+
+
 def module(page: Path, *, until: str) -> ModuleType:
     """The blocks of a page up to the one that has this text, as a module."""
     found = blocks(page)

@@ -189,10 +189,10 @@ def assert_can_be_installed(block: Block, command: str) -> None:
 
 
 def _assert_is_a_package(block: Block, requirement: str) -> None:
-    found = re.match(r"([\w.-]+)(?:\[([\w,-]+)\])?", requirement)
+    found = re.match(r"(?:[\w./-]*/)?([\w.-]+)(?:\[([\w,-]+)\])?", requirement)
     assert found is not None, f"{block}: {requirement!r} is no package"
     name = found[1].lower().replace("_", "-")
-    if name == "bg-di":
+    if name in {"bg-di", "."}:  # also from a clone
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         extras = set(found[2].split(",")) if found[2] else set()
         assert extras <= set(project["optional-dependencies"]), f"{block}: {requirement!r} has no such extra"

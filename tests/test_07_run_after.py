@@ -47,7 +47,7 @@ async def test_response_runs_them_inside_the_response() -> None:
 
 
 async def test_request_runs_them_after_the_whole_middleware_stack() -> None:
-    """Database sessions are closed, the module's context is released."""
+    """What a middleware has opened is closed, the module's context is released."""
     client = Client()
     await client.request(application_with_middleware(client, "request"), "/")
     assert client.timeline == ["start", "last byte", "module middleware left", "stack left", "task"]

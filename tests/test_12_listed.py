@@ -10,7 +10,7 @@ from bg_di import BackgroundTasksModule, background_task
 from bg_di.errors import InvalidOptions
 from bg_di.handing_over.destinations import Destinations
 from tests.backends.memory import MemoryBackend
-from tests.harness import application
+from tests.harness import Log, application
 from tests.listed import mails, other
 from tests.listed.mails import Mailer, Special
 
@@ -34,6 +34,17 @@ def listed(app: App) -> set[str]:
 def test_a_module_lists_what_it_defines_and_not_what_it_imports(given: Any) -> None:
     """Functions, and methods of every kind of its classes."""
     assert listed(listing(given)) == MAILS
+
+
+def test_a_name_that_only_a_script_has_is_told(log: Log) -> None:
+    """A worker imports the module by its own name, and would not know the task."""
+
+    async def careless() -> None: ...
+
+    careless.__module__, careless.__qualname__ = "__main__", "careless"
+    assert listed(listing(background_task(careless))) == {"__main__:careless"}
+    [message] = log.messages
+    assert message.startswith("task __main__:careless has its name from a module that is run as a script")
 
 
 def test_single_tasks_stand_beside_modules() -> None:

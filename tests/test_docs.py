@@ -1,6 +1,5 @@
 """What the README and the pages say is true."""
 
-import ast
 import logging
 import re
 import sys
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bg_di.options import Options
 from tests.pages import PAGES, ROOT
 from tests.reader import Reader, free_ports
 
@@ -53,17 +51,3 @@ def test_every_row_of_the_comparison_has_a_test() -> None:
     rows = [row for row in table.splitlines() if row.startswith("| ") and "---" not in row]
     assert len(rows) >= 12
     assert all("](tests/test_" in row for row in rows)
-
-
-def test_the_readme_has_every_option_with_its_default() -> None:
-    """As the module validates them."""
-    rows = re.findall(r"^\| (`.*?) \| (.*?) \|", (ROOT / "README.md").read_text().split("| option |")[1], re.MULTILINE)
-    told = {
-        name.strip("`"): default if default == "none" else ast.literal_eval(default.strip("`"))
-        for names, defaults in rows
-        for name, default in zip(names.split(", "), defaults.split(", "), strict=True)
-    }
-    fields = Options.model_fields.items()
-    real = {name: field.get_default(call_default_factory=True) for name, field in fields}
-    as_typed = {name: list(value) if isinstance(value, tuple) else value for name, value in real.items()}
-    assert told == {**as_typed, "name": "none"}

@@ -55,6 +55,7 @@ def read(folder: Path, text: str) -> Reader:
         ("```ini\n[Service]\nExecStart=/x/ellar --project shop background-tasks list shop:app\n```\n", "shop:app"),
         ("```console\n$ make nonsense\n```\n", "no such target"),
         ("```console\n$ pip install 'bg_di[nonsense]'\n```\n", "no such extra"),
+        ("```console\n$ pip install '.[nonsense]'\n```\n", "no such extra"),
         ("```console\n$ pip install bg_di nonsense\n```\n", "nonsense is not pinned"),
     ],
 )
@@ -88,6 +89,7 @@ def test_what_is_right_passes(tmp_path: Path) -> None:
 
         ```console
         $ pip install "bg_di[rabbitmq]" pytest
+        $ pip install '../bg_di[retry]' pytest
         $ make test
         $ export GREETING=hello
         $ python -c "from shop import one; print(one.number)"; \\

@@ -18,7 +18,7 @@ class TaskContext:
         added_at: when `add_task` was called, in UTC.
         method: of the request it belongs to; ``"WEBSOCKET"`` in a WebSocket connection, ``"COLLECT"`` outside of any,
             ``"BACKEND"`` where an engine has delivered it.
-        path: of the request it belongs to; ``"outside"`` of any, or the engine's name.
+        path: of the request it belongs to; ``"outside"`` outside of any, the engine's name where one has delivered it.
     """
 
     task_id: str

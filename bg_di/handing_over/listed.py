@@ -7,6 +7,7 @@ from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
+from bg_di import log
 from bg_di.declaring.declare import Declaration, declared
 from bg_di.errors import InvalidOptions
 from bg_di.wire import CallFormat
@@ -71,6 +72,8 @@ def list_tasks(
 def _listed(func: Callable[..., Any], needs: Mapping[str, Any]) -> ListedTask:
     declaration = declared(func)
     assert declaration is not None, "validated with the options"
+    if declaration.name.startswith("__main__:"):
+        log.named_by_script(declaration.name)
     return ListedTask(func, declaration, needs, CallFormat(func, needs))
 
 

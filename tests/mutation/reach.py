@@ -11,6 +11,8 @@ def lines_of(tree: ast.Module, node: ast.expr | ast.stmt) -> frozenset[int]:
     statement = next(each for each in reversed(path) if isinstance(each, ast.stmt))
     if isinstance(statement, _FUNCTION):  # a default
         return frozenset(range(statement.body[0].lineno, _end(statement) + 1))
+    if any(_is_cached(each) for each in path):  # only the first test passes by
+        return frozenset()
     if any(isinstance(each, _FUNCTION) for each in path):
         return frozenset(range(statement.lineno, _end(_head(statement)) + 1))
     if any(isinstance(each, ast.ClassDef) for each in path):  # an attribute, or a field of a record
@@ -19,6 +21,10 @@ def lines_of(tree: ast.Module, node: ast.expr | ast.stmt) -> frozenset[int]:
         frozenset(range(node.lineno, _end(node) + 1)) if any(isinstance(each, ast.Lambda) for each in path) else ()
     )
     return frozenset(lambdas or _uses(tree, _names(statement)))
+
+
+def _is_cached(node: ast.AST) -> bool:
+    return any(isinstance(each, ast.Name) and each.id == "cache" for each in getattr(node, "decorator_list", ()))
 
 
 def _path(tree: ast.AST, node: ast.AST) -> list[ast.AST]:

@@ -7,8 +7,10 @@ ROOT = Path(__file__).parents[2]
 TARGETS = (
     "bg_di/collecting/collection.py",
     "bg_di/collecting/drain.py",
+    "bg_di/collecting/pending.py",
     "bg_di/running/runner.py",
     "bg_di/declaring/policy.py",
+    "bg_di/declaring/retry.py",
     "bg_di/wire/annotation.py",
     "bg_di/wire/arguments.py",
     "bg_di/wire/difference.py",
@@ -19,6 +21,7 @@ TARGETS = (
     "bg_di/wire/writer.py",
     "bg_di/backends/sqlite/store.py",
     "bg_di/working/worker.py",
+    "bg_di/working/arrival.py",
     "bg_di/working/delivery.py",
 )
 
@@ -32,6 +35,8 @@ LEFT_OUT = (
     "tests/chaos",
     "tests/commands",
     "tests/mutation",
+    "tests/pytest_plugin",
+    "tests/test_site.py",
     "tests/properties/test_leaks.py",
     "tests/properties/test_programs.py",
     "tests/servers",

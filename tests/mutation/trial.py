@@ -24,7 +24,8 @@ from tests.mutation.names import name_all, name_of
 _SHORTEST = 15
 # And as many times as long as it took without a mutant.
 _TIMES = 10
-_MEMORY = 4 * 1024**3
+# Of addresses, of which threads reserve many.
+_MEMORY = 16 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)

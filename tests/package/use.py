@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.package.build import PYTHON, clean, run
-from tests.pages import ROOT, blocks
+from tests.pages import ROOT, file
 from tests.public_api import MODULES
 
 # What needs each extra.
@@ -87,7 +87,7 @@ def _install(python: Path, what: str) -> None:
 def _works_alone(python: Path) -> None:
     """All that needs no extra, the application that a reader meets first, and the command line."""
     _does(python, "".join(f"from {module} import *\n" for module in MODULES if not _needs_more(module)))
-    _does(python, blocks(ROOT / "README.md")[0] + _SIGN_UP)
+    _does(python, file(ROOT / "README.md", "shop.py") + _SIGN_UP)
     run(python, "-m", "bg_di", "check", "--help", cwd=python.parent)
     # What pytest finds of ours must not be in the way of tests that have nothing to do with us.
     _install(python, "pytest")

@@ -1,12 +1,10 @@
 """The fixture hears of every application of the process, whoever serves and calls it."""
 
 import socket
-import sys
 import threading
 from collections.abc import Generator
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import anyio
@@ -25,7 +23,6 @@ from bg_di.errors import BackgroundTasksUnavailable
 from bg_di.testing import RecordingBackgroundTasks, WatchedBackgroundTasks
 from tests.handing_over import ON_ASYNCIO
 from tests.harness import application, websocket
-from tests.pages import ROOT, blocks
 from tests.pytest_plugin import shop
 from tests.pytest_plugin.shop import Mailer, Provider, audit, bill, done
 
@@ -238,14 +235,3 @@ def test_websockets_are_drained_at_their_end(background_tasks: WatchedBackground
     anyio.run(background_tasks.drain)
     assert background_tasks.assert_ran(audit).method == "WEBSOCKET"
     background_tasks.assert_ran(background_tasks.assert_accepted(bill))
-
-
-def test_what_the_readme_shows(background_tasks: WatchedBackgroundTasks, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a test of the first example there."""
-    shown = blocks(ROOT / "README.md")
-    [test] = [block for block in shown if "def test_a_sign_up" in block]
-    readme = ModuleType("readme")
-    readme.__file__ = "readme.py"
-    monkeypatch.setitem(sys.modules, "readme", readme)
-    exec("\n".join([shown[0], "from starlette.testclient import TestClient", test]), vars(readme))
-    readme.test_a_sign_up_sends_a_welcome(background_tasks)
