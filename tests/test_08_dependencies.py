@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import inspect
+import pickle
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -393,8 +394,11 @@ async def test_a_placeholder_that_nobody_would_fill_is_refused(annotation: Any) 
 
 
 def test_a_placeholder_says_what_it_is_where_it_is_used() -> None:
-    """As in a test that calls the function directly; copies, pickles and comparisons are as of any object."""
+    """As in a test that calls the function directly; copies and pickles are the placeholder itself."""
     with pytest.raises(AttributeError, match=r"INJECTED has no 'path'.* passes it"):
         INJECTED.path
-    assert repr(copy.copy(INJECTED)) == "INJECTED"
+    assert repr(INJECTED) == "INJECTED"
+    for made in (copy.copy(INJECTED), copy.deepcopy(INJECTED), pickle.loads(pickle.dumps(INJECTED))):
+        assert made is INJECTED
+    assert {INJECTED: 1}[INJECTED] == 1
     assert not hasattr(INJECTED, "__wrapped__")

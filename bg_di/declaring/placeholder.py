@@ -18,6 +18,9 @@ class Injected:
     def __repr__(self) -> str:
         return "INJECTED"
 
+    def __reduce__(self) -> str:
+        return "INJECTED"  # by its name: nobody would know a copy
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
             f"INJECTED has no {name!r}: what it stands for is supplied where a background task runs; who calls the "
