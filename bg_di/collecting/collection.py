@@ -74,7 +74,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
     def add_task(self, func: Any, /, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         origin = origin_here()
         if origin is None or origin.collection is not self:
-            collection_of(origin).add_task(func, *args, **kwargs)
+            self._instead(origin).add_task(func, *args, **kwargs)
             return
         running = self._running
         if running is not None and running[2] is origin and self._runner.stop_on_error:
@@ -108,7 +108,7 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
     ) -> TaskReference:
         origin = origin_here()
         if origin is None or origin.collection is not self:
-            return collection_of(origin).add_with(policy, func, args, kwargs)
+            return self._instead(origin).add_with(policy, func, args, kwargs)
         running = self._running
         if running is not None and running[2] is origin and self._runner.stop_on_error:
             return within(self._named(running), partial(self.add_with, policy, func, args, kwargs))
@@ -117,6 +117,15 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
         plan = self._add(origin, func, args, kwargs, policy)
         assert isinstance(plan, Plan), "a policy is given"
         return plan.reference
+
+    def _instead(self, origin: Origin | None) -> Collection:
+        """The collection that takes what is added to this one in `origin`, which is not of it."""
+        if origin is None and self._ended:
+            raise BackgroundTasksUnavailable(
+                f"these are the background tasks of {self.method} {self.path}, which has ended, and no request is "
+                "current here: add tasks before the request ends, or from one of its tasks"
+            )
+        return collection_of(origin)
 
     def _add(
         self,
