@@ -15,6 +15,7 @@ from ellar.common import Inject, get
 from ellar.di import ProviderConfig, injectable, request_scope, singleton_scope, transient_scope
 
 from bg_di import INJECTED, BackgroundTasks, BackgroundTasksModule, TaskContext, background_task
+from bg_di.testing import RecordingBackgroundTasks
 from tests.harness import Client, Log, application, concurrently, request
 from tests.test_08_service_tasks import adding
 
@@ -377,7 +378,10 @@ async def test_what_factories_and_values_hide_is_the_attempts_failure(log: Log) 
 
 @pytest.mark.parametrize("annotation", [TaskContext, inspect.Parameter.empty], ids=["no Inject", "no annotation"])
 async def test_a_placeholder_that_nobody_would_fill_is_refused(annotation: Any) -> None:
-    """It has no ``Inject[...]`` around what it asks for, so the function would be given the placeholder itself."""
+    """It has no ``Inject[...]`` around what it asks for, so the function would be given the placeholder itself.
+
+    Where it is added, by the fake too, and at start-up if it is listed.
+    """
 
     async def careless(context=INJECTED) -> None:  # type: ignore[no-untyped-def]
         raise AssertionError("is not run")
@@ -385,9 +389,15 @@ async def test_a_placeholder_that_nobody_would_fill_is_refused(annotation: Any) 
     if annotation is not inspect.Parameter.empty:
         careless.__annotations__["context"] = annotation
 
+    is_refused = pytest.raises(TypeError, match=r"'context' has INJECTED as its default.* write Inject\[...\]")
+    with is_refused:
+        RecordingBackgroundTasks().add_task(background_task(careless))
+    with is_refused:
+        application(tasks=BackgroundTasksModule.setup(tasks=[background_task(careless)]))
+
     @get("/")
     async def handler(tasks: BackgroundTasks) -> None:
-        with pytest.raises(TypeError, match=r"'context' has INJECTED as its default.* write Inject\[...\]"):
+        with is_refused:
             tasks.add_task(background_task(careless))
 
     assert (await request(application(handler), "/")).status == 200

@@ -9,7 +9,7 @@ from bg_di.collecting.background_tasks import BackgroundTasks, refuse_service
 from bg_di.collecting.collection import RequestBackgroundTasks
 from bg_di.declaring.declare import declared, refuse_timeout_of_sync
 from bg_di.declaring.dependencies import missing, needs_of
-from bg_di.declaring.placeholder import refuse_placeholder
+from bg_di.declaring.placeholder import refuse_placeholder, refuse_unfilled
 from bg_di.declaring.policy import DEFAULT
 from bg_di.edge.container import key_of
 from bg_di.running.planner import refuse_unfit, unfolded
@@ -57,10 +57,13 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
 
     def _check(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         declaration = declared(func)
+        service: type | None = None
+        needs: Mapping[str, Any] = {}
         if declaration is None:
             refuse_placeholder(func)
-        needs = {} if declaration is None else needs_of(func, key_of)
-        service = None if declaration is None else declaration.service
+        else:
+            service, needs = declaration.service, needs_of(func, key_of)
+            refuse_unfilled(func, needs)
         refuse_unfit(func, args, kwargs, missing(func, needs, whole(func, args), kwargs), service)
 
     def add_with(
