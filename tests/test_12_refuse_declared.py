@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from ellar.common import Inject, get
 
-from bg_di import INJECTED, BackgroundTasks, BackgroundTasksUnavailable, Retry, background_task
+from bg_di import INJECTED, BackgroundTasks, BackgroundTasksUnavailable, Retry, TaskContext, background_task
 from bg_di.errors import InvalidOptions
 from bg_di.testing import RecordingBackgroundTasks
 from tests.harness import application, request
@@ -261,3 +261,16 @@ async def test_what_is_to_be_injected_without_a_declaration_is_refused(func: Any
             "it has INJECTED as a default, which only a declared task is given something for; "
             "put @background_task on it"
         )
+
+
+async def test_how_the_container_is_asked_is_not_shown() -> None:
+    """It would be an object at some address in memory."""
+
+    @background_task(name="audit")
+    async def audit(what: str, context: Inject[TaskContext] = INJECTED) -> None: ...
+
+    tasks = RecordingBackgroundTasks()
+    with pytest.raises(TypeError, match=r"cannot call audit\(what: str, context=INJECTED\)"):
+        cast(Any, tasks).add_task(audit)
+    with pytest.raises(TypeError, match=r"no call of audit\(what: str, context=INJECTED\) .* 'waht'"):
+        tasks.one(audit, waht="x")

@@ -129,18 +129,25 @@ def _readable(func: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refuse_arguments(func: Callable[..., Any], error: TypeError) -> NoReturn:
-    raise TypeError(f"add_task() cannot call {name_of(func)}{_taken(func)}: {error}") from None
+    raise TypeError(f"add_task() cannot call {name_of(func)}{taken(func)}: {error}") from None
 
 
-def _taken(func: Callable[..., Any]) -> str:
-    """What a call takes, in words; without the service, which is no argument of it."""
+def taken(func: Callable[..., Any]) -> str:
+    """What a call takes, in words; without the service, which is no argument of it, and how the container is asked."""
     signature = signature_of(func)
     if signature is None:
         return "(...)"
+    parameters = list(signature.parameters.values())
     declaration = getattr(func, "__dict__", {}).get(MARK)
     if declaration is not None and declaration.service is not None:
-        signature = signature.replace(parameters=list(signature.parameters.values())[1:])
-    return str(signature)
+        parameters = parameters[1:]
+    shown = [each.replace(annotation=each.empty) if _is_supplied(each) else each for each in parameters]
+    return str(signature.replace(parameters=shown))
+
+
+def _is_supplied(parameter: inspect.Parameter) -> bool:
+    # What the annotation of one has, `Inject` of Ellar, is shown with its address in memory.
+    return hasattr(parameter.annotation, "__metadata__")
 
 
 def name_of(func: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.background import BackgroundTask
 
-from bg_di.declaring.binding import name_of, signature_of
+from bg_di.declaring.binding import name_of, signature_of, taken
 from bg_di.declaring.declare import declared
 from bg_di.declaring.placeholder import INJECTED
 
@@ -95,7 +95,10 @@ def _arguments(
     signature = signature_of(func)
     if signature is None:
         return {**{f"argument {index}": value for index, value in enumerate(args)}, **kwargs}
-    bound = signature.bind_partial(*whole(func, args), **kwargs)
+    try:
+        bound = signature.bind_partial(*whole(func, args), **kwargs)
+    except TypeError as error:
+        raise TypeError(f"no call of {name_of(func)}{taken(func)} has these arguments: {error}") from None
     if defaults:
         bound.apply_defaults()
     named = dict(bound.arguments)
