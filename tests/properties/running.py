@@ -41,7 +41,7 @@ MIDDLEWARE = {
 STACK = list(Config().MIDDLEWARE)
 EXPECTED = (type(None), Unhandled, OSError, ClientDisconnect)
 LINE = re.compile(
-    r"background task (\S+) of GET (\S+) "
+    r"background task (\S+) of GET (\S+) (?:\(\w+\) )?"
     r"(failed|was dropped|was skipped|was cut off|never started)"
 )
 

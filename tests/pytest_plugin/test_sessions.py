@@ -31,8 +31,10 @@ def shop(path: str, use: Callable[[Any, BackgroundTasks], None]) -> App:
 
     @get("/")
     async def handler(tasks: BackgroundTasks) -> None:
-        with Session(create_engine("sqlite://")) as session:
+        engine = create_engine("sqlite://")
+        with Session(engine) as session:
             use(session, tasks)
+        engine.dispose()
 
     setup = BackgroundTasksModule.setup(name="shop", tasks=[written], backends={"durable": SqliteBackend(path)})
     return application(handler, tasks=setup)
