@@ -1,6 +1,7 @@
 """Promise 12 of start and end: workers start when all else has, and stop before anything does."""
 
 import asyncio
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -446,5 +447,14 @@ def test_a_test_client_hears_that_the_application_does_not_start(tmp_path: Path)
     setup = BackgroundTasksModule.setup(
         name="shop", tasks=[task], backends={"durable": SqliteBackend(str(tmp_path / "no" / "such" / "tasks.db"))}
     )
-    with pytest.raises(BackendUnavailable, match=r"tasks\.db"), TestClient(application(tasks=setup)):
-        pass
+    raised: list[BackendUnavailable] = []
+
+    def start() -> None:
+        with pytest.raises(BackendUnavailable, match=r"tasks\.db") as error, TestClient(application(tasks=setup)):
+            pass
+        raised.append(error.value)
+
+    starting = threading.Thread(target=start, daemon=True)
+    starting.start()
+    starting.join(30)
+    assert len(raised) == 1, "it would wait for ever"

@@ -51,7 +51,3 @@ class TaskReference:
     def stand_for(self, task_id: str) -> None:
         """Stand for the task of that `task_id` from now on: another one has the same unique key."""
         self._task_id = task_id
-
-    def has(self, task_id: str) -> bool:
-        """Whether somebody has asked for the id, and was given this `task_id`."""
-        return self._task_id == task_id

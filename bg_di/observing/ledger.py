@@ -116,7 +116,7 @@ class Ledger:
         """Whether that is the id of a call, as it was told to somebody."""
         plan = call[6]
         reference = plan.reference if isinstance(plan, Plan) else self.asked.get(call[0])
-        return reference is not None and reference.has(task_id)
+        return reference is not None and reference.known == task_id
 
     def _reference(self, call: Waiting) -> TaskReference:
         coroutine, plan = call[0], call[6]

@@ -104,7 +104,7 @@ class Stage:
             BaseException: what it has raised.
         """
         task.is_held = False
-        held = next((held for held in self._held if held.plan.reference.has(task.task_id)), None)
+        held = next((held for held in self._held if held.plan.reference.known == task.task_id), None)
         if held is None:
             await self.stand_ins.run(task.task_id)
         else:
