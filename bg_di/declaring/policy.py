@@ -81,13 +81,13 @@ class Policy:
         return [capability for capability, value in wanted.items() if value is not None]
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Self:
-        """The policy that a user declared.
+    def of(cls, options: Mapping[str, Any]) -> "Policy":
+        """The policy that a user declared; `DEFAULT` itself, if that is all.
 
         Raises:
             InvalidOptions: an option is unknown, has a wrong value, is one call's own, or cannot be kept.
         """
-        policy = replace(cls(), **_known(options, _DECLARABLE))
+        policy = DEFAULT.changed(_known(options, _DECLARABLE)) if options else DEFAULT
         if policy.delay is not None and policy.backend == IN_PROCESS:
             remedy = "what runs in the process runs at once: name another backend, or leave it out"
             raise wrong("background_task", "delay", policy.delay, remedy)

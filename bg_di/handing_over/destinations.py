@@ -7,7 +7,7 @@ from typing import Any, Final
 from bg_di.backends import Backend, Capability, Message
 from bg_di.backends.capabilities import ABLE, IN_PROCESS
 from bg_di.calls.plan import Outgoing, Plan
-from bg_di.declaring.policy import Policy
+from bg_di.declaring.policy import DEFAULT, Policy
 from bg_di.errors import InvalidOptions
 from bg_di.handing_over.listed import ListedTask
 from bg_di.handing_over.trace import trace_here
@@ -72,15 +72,8 @@ class Destinations:
                 f"{name} wants the backend {wanted!r}, which is not configured: the backends are "
                 f"{_shown(self._backends)}; add it to the option 'backends'"
             )
-        for need in policy.needs:
-            if need not in backend.capabilities:
-                raise InvalidOptions(f"{name} wants a {need}, which the backend {wanted!r} {self._incapable(need)}")
-        timeout = policy.timeout_seconds or 0
-        if backend.longest is not None and timeout > seconds(backend.longest):
-            raise InvalidOptions(
-                f"{name} has a timeout of {timeout:g} seconds, and the backend {wanted!r} delivers a task again that "
-                f"runs for {seconds(backend.longest):g}: shorten the timeout, or let the backend wait longer"
-            )
+        if policy is not DEFAULT:
+            self._refuse_incapable(name, policy, wanted, backend)
         if not backend.runs_here and not declared:
             raise TypeError(
                 f"add_task() cannot hand {name} over to the backend {wanted!r}: only declared tasks may leave the "
@@ -142,6 +135,17 @@ class Destinations:
         missing = object()
         values = {variable.name: variable.get(missing) for variable in self.carried}
         return {name: value for name, value in values.items() if value is not missing}
+
+    def _refuse_incapable(self, name: str, policy: Policy, wanted: str, backend: Backend) -> None:
+        for need in policy.needs:
+            if need not in backend.capabilities:
+                raise InvalidOptions(f"{name} wants a {need}, which the backend {wanted!r} {self._incapable(need)}")
+        timeout = policy.timeout_seconds or 0
+        if backend.longest is not None and timeout > seconds(backend.longest):
+            raise InvalidOptions(
+                f"{name} has a timeout of {timeout:g} seconds, and the backend {wanted!r} delivers a task again that "
+                f"runs for {seconds(backend.longest):g}: shorten the timeout, or let the backend wait longer"
+            )
 
     def _incapable(self, need: Capability) -> str:
         able = [name for name, backend in self._backends.items() if need in backend.capabilities]

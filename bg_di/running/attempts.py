@@ -76,10 +76,10 @@ class Attempts:
             scope = self._container.open(plan.injector, partial(plan.context, number))
             try:
                 with _limited(plan):
-                    supplied = {name: scope.get(key) for name, key in plan.needs.items()}
+                    kwargs = _with_needs(plan, scope) if plan.needs else plan.kwargs
                     # Looked up on the instance: it may be a fake, whose own method counts.
                     func = plan.func if plan.service is None else getattr(scope.get(plan.service), plan.func.__name__)
-                    await self._called(func, plan.args, {**plan.kwargs, **supplied})
+                    await self._called(func, plan.args, kwargs)
             finally:
                 if scope.has_to_close():
                     await scope.close(sys.exc_info())
@@ -89,6 +89,10 @@ class Attempts:
             func(*args, **kwargs) if is_async(func) else self._threads.call(partial(func, *args, **kwargs))
         )
         return call
+
+
+def _with_needs(plan: Plan, scope: Any) -> Mapping[str, Any]:
+    return {**plan.kwargs, **{name: scope.get(key) for name, key in plan.needs.items()}}
 
 
 def _limited(plan: Plan) -> AbstractContextManager[None]:
