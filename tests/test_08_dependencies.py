@@ -376,31 +376,43 @@ async def test_what_factories_and_values_hide_is_the_attempts_failure(log: Log) 
     assert "unreadable of GET / failed" in log.text
 
 
-@pytest.mark.parametrize("annotation", [TaskContext, inspect.Parameter.empty], ids=["no Inject", "no annotation"])
-async def test_a_placeholder_that_nobody_would_fill_is_refused(annotation: Any) -> None:
-    """It has no ``Inject[...]`` around what it asks for, so the function would be given the placeholder itself.
+_UNFILLED = r"'context' has INJECTED as its default.* write Inject\[...\]"
 
-    Where it is added, by the fake too, and at start-up if it is listed.
-    """
 
+@pytest.mark.parametrize(
+    "annotation", [TaskContext, TaskContext | None, inspect.Parameter.empty], ids=["no Inject", "optional", "none"]
+)
+def test_a_placeholder_that_nobody_would_fill_is_refused_where_it_is_declared(annotation: Any) -> None:
+    """It has no ``Inject[...]`` around what it asks for, so the function would be given the placeholder itself."""
+    with pytest.raises(TypeError, match=f"@background_task cannot declare .*:_careless.*{_UNFILLED}"):
+        background_task(_careless(annotation))
+
+
+@pytest.mark.parametrize("annotation", ["TaskContext", Annotated[TaskContext, "current"]], ids=["text", "other"])
+async def test_a_placeholder_that_nobody_turns_out_to_fill_is_refused_where_it_is_added(annotation: Any) -> None:
+    """As the annotation can only be read there; by the fake too, and at start-up if the task is listed."""
+    careless = background_task(_careless(annotation))
+    is_refused = pytest.raises(TypeError, match=f"add_task\\(\\) cannot run .*:_careless.*{_UNFILLED}")
+    with is_refused:
+        RecordingBackgroundTasks().add_task(careless)
+    with is_refused:
+        application(tasks=BackgroundTasksModule.setup(tasks=[careless]))
+
+    @get("/")
+    async def handler(tasks: BackgroundTasks) -> None:
+        with is_refused:
+            tasks.add_task(careless)
+
+    assert (await request(application(handler), "/")).status == 200
+
+
+def _careless(annotation: Any) -> Any:
     async def careless(context=INJECTED) -> None:  # type: ignore[no-untyped-def]
         raise AssertionError("is not run")
 
     if annotation is not inspect.Parameter.empty:
         careless.__annotations__["context"] = annotation
-
-    is_refused = pytest.raises(TypeError, match=r"'context' has INJECTED as its default.* write Inject\[...\]")
-    with is_refused:
-        RecordingBackgroundTasks().add_task(background_task(careless))
-    with is_refused:
-        application(tasks=BackgroundTasksModule.setup(tasks=[background_task(careless)]))
-
-    @get("/")
-    async def handler(tasks: BackgroundTasks) -> None:
-        with is_refused:
-            tasks.add_task(background_task(careless))
-
-    assert (await request(application(handler), "/")).status == 200
+    return careless
 
 
 def test_a_placeholder_says_what_it_is_where_it_is_used() -> None:

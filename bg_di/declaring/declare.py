@@ -16,6 +16,7 @@ from weakref import ref
 
 from bg_di.declaring.binding import MARK, is_async, name_of
 from bg_di.declaring.method import DeclaredMethod
+from bg_di.declaring.placeholder import may_be_filled, refuse_unfilled
 from bg_di.declaring.policy import Policy, When
 from bg_di.declaring.retry import Retry
 from bg_di.errors import InvalidOptions
@@ -108,7 +109,8 @@ def background_task(func: Any = None, /, *, name: str | None = None, **policy: A
 
     Raises:
         InvalidOptions: an option is unknown or has a wrong value.
-        TypeError: what is declared is not a function, or is a generator function.
+        TypeError: what is declared is not a function, or is a generator function; or a parameter has `INJECTED` as its
+            default, and no ``Inject[...]`` as its annotation.
     """
     declared = Policy.of(policy)
     return partial(_declare, name=name, policy=declared) if func is None else _declare(func, name=name, policy=declared)
@@ -151,6 +153,7 @@ def _mark(func: Any, name: str | None, policy: Policy) -> None:
             "declare a function that does the iteration"
         )
     refuse_timeout_of_sync(func, policy)
+    refuse_unfilled(func, may_be_filled, refusal="@background_task cannot declare")
     setattr(func, MARK, Declaration(name or f"{func.__module__}:{func.__qualname__}", policy))
 
 

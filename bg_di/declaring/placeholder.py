@@ -1,10 +1,10 @@
 """What stands where the container will supply something, and who is given it by mistake."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from bg_di.declaring.binding import name_of
 
@@ -55,19 +55,32 @@ def refuse_placeholder(func: Any) -> None:
         )
 
 
-def refuse_unfilled(func: Callable[..., Any], needs: Mapping[str, Any]) -> None:
+def refuse_unfilled(
+    func: Callable[..., Any], is_filled: Callable[[inspect.Parameter], bool], *, refusal: str = "add_task() cannot run"
+) -> None:
     """Refuse a declared task that nobody would fill a parameter of.
 
     Args:
         func: the function.
-        needs: the parameters that the container fills, by name.
+        is_filled: whether the container fills a parameter.
+        refusal: what the message begins with.
 
     Raises:
         TypeError: a parameter has `INJECTED` as its default, and its annotation is no ``Inject[...]``.
     """
     for name, parameter in inspect.signature(inspect.unwrap(func)).parameters.items():
-        if parameter.default is INJECTED and name not in needs:
+        if parameter.default is INJECTED and not is_filled(parameter):
             raise TypeError(
-                f"add_task() cannot run {name_of(func)}: its parameter {name!r} has INJECTED as its default, and its "
-                "annotation does not say what the container is to supply; write Inject[...] around it"
+                f"{refusal} {name_of(func)}: its parameter {name!r} has INJECTED as its default, and its annotation "
+                "does not say what the container is to supply; write Inject[...] around it"
             )
+
+
+def may_be_filled(parameter: inspect.Parameter) -> bool:
+    """Whether the container may fill a parameter, as far as its annotation tells where it stands.
+
+    One that is text may name what is not there yet.
+    """
+    annotation = parameter.annotation
+    said = annotation, *get_args(annotation)
+    return isinstance(annotation, str) or any(hasattr(each, "__metadata__") for each in said)

@@ -104,7 +104,7 @@ class Planner:
         marks = getattr(func, "__func__", func).__dict__
         if _NEEDS not in marks:
             needs = needs_of(func, self.container.key_of)
-            refuse_unfilled(func, needs)
+            refuse_unfilled(func, lambda parameter: parameter.name in needs)
             marks[_NEEDS] = needs
         return cast(Mapping[str, Any], marks[_NEEDS])
 

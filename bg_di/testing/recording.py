@@ -63,7 +63,7 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
             refuse_placeholder(func)
         else:
             service, needs = declaration.service, needs_of(func, key_of)
-            refuse_unfilled(func, needs)
+            refuse_unfilled(func, lambda parameter: parameter.name in needs)
         refuse_unfit(func, args, kwargs, missing(func, needs, whole(func, args), kwargs), service)
 
     def add_with(

@@ -9,6 +9,7 @@ import anyio.lowlevel
 import anyio.to_thread
 from ellar.app import App
 
+from bg_di.calls.overlay import covered
 from bg_di.errors import BackendUnavailable, BackgroundTasksUnavailable, OutcomeUnknown
 from bg_di.module import BackgroundTasksModule
 from bg_di.running.runner import Runner
@@ -141,6 +142,9 @@ class WatchedBackgroundTasks(AddedTasks):
 
     def _settle(self) -> None:
         self._stage.settle()
+
+    def _why_nothing(self) -> str:
+        return "" if covered() else ": no application here has BackgroundTasksModule; declare it in the root module"
 
 
 class TasksOf:

@@ -171,10 +171,13 @@ class AddedTasks(ABC):
     def _matching(self, wanted: Wanted) -> list[AddedTask]:
         return [task for task in self.tasks_added if wanted.matches(task)]
 
+    def _why_nothing(self) -> str:
+        return ""
+
     def _shown(self, wanted: Wanted | None = None, found: Sequence[BackgroundTask] = ()) -> str:
         tasks = self.tasks_added
         if not tasks:
-            return "nothing was added"
+            return f"nothing was added{self._why_nothing()}"
         nearest = wanted.nearest(tasks) if wanted is not None and not found else None
         lines = [
             f"\n  {task}{f'  <- the nearest: {nearest[1]}' if nearest is not None and task is nearest[0] else ''}"

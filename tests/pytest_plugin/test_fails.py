@@ -133,6 +133,24 @@ def test_none(client, background_tasks):
     )
 
 
+def test_nothing_can_be_added_without_the_module(run: Run) -> None:
+    """Where Ellar's own collection takes the tasks, say."""
+    result = run("""
+def test_nowhere(background_tasks):
+    background_tasks.one(bill)
+
+def test_none_here(client, background_tasks):
+    background_tasks.one(remind)
+""")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines_random(
+        [
+            "E*expected one bill, found 0; nothing was added: no application here has BackgroundTasksModule*",
+            "E*expected one remind, found 0; nothing was added",
+        ]
+    )
+
+
 def test_a_wrong_marker_is_refused(run: Run) -> None:
     """With what it may say."""
     result = run("""
