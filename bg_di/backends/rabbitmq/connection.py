@@ -24,6 +24,8 @@ class Connection(aio_pika.Connection):
         done, _ = await asyncio.wait([closing], timeout=ENDING)
         if not done:
             self._streams.drop()
+            # An event loop that ends in the midst of it may wait for ever, for what the client was about to start.
+            await asyncio.wait([closing], timeout=ENDING)
 
 
 class _Streams(TransportFactory):

@@ -302,6 +302,9 @@ async def test_who_begins_to_work_and_does_not_wait_is_let_go(broker: Broker, ap
         consuming.cancel()
         with pytest.raises(asyncio.CancelledError):
             await consuming
+        # An event loop that ends while the client closes might wait for ever.
+        running = {getattr(task.get_coro(), "__qualname__", None) for task in asyncio.all_tasks()}
+        assert "Connection.close" not in running
 
 
 async def test_nobody_is_told_a_password(broker: Broker, application: str, caplog: pytest.LogCaptureFixture) -> None:
