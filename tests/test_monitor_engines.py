@@ -17,6 +17,7 @@ from bg_di.errors import BackendIncapable, BackendUnavailable
 from tests.backends.memory import Memory, MemoryBackend, MemoryEngine, SimpleBackend
 from tests.handing_over import ON_ASYNCIO, REFUSED, Engines, Gate, answers, run_once, send
 from tests.harness import request
+from tests.servers.stage import PATIENCE
 
 
 def adding(into: list[TaskReference]) -> Any:
@@ -212,7 +213,7 @@ def test_a_thread_uses_the_handle_of_a_loop(
 
 def test_loops_in_several_threads_at_once_have_each_their_own(engines: Engines, app: App) -> None:
     """And each task is accepted once."""
-    ready = threading.Barrier(4)
+    ready = threading.Barrier(4, timeout=PATIENCE)
 
     async def serve() -> None:
         await asyncio.to_thread(ready.wait)

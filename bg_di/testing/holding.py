@@ -60,9 +60,11 @@ class HoldingEngine(Engine):
         """The task of an id, or the one that stands for it."""
         return self._memory.meant(task_id)
 
-    def deliver(self, kept: Kept) -> Delivery:
-        """Give a task to a worker, which goes by the real time."""
+    def deliver(self, kept: Kept) -> Delivery | None:
+        """Give a task to a worker, which goes by the real time; None if it does not wait any more."""
         delivery, passed = self._memory.deliver(kept), self._clock.passed
+        if delivery is None:
+            return None
         return replace(delivery, added_at=delivery.added_at - passed, due_at=delivery.due_at - passed)
 
     def settled(self, delivery: Delivery, state: StoredState, /, **changes: Any) -> None:
@@ -88,7 +90,7 @@ class HoldingEngine(Engine):
         return None if kept is None else kept.entry()
 
     def entries(self, state: StoredState | None = None, *, limit: int) -> Sequence[Entry]:
-        kept = reversed(self._memory.kept.values())
+        kept = reversed(list(self._memory.kept.values()))
         return [each.entry() for each in kept if state in {None, each.state}][:limit]
 
     def retry(self, task_ids: Collection[str] | None = None) -> Sequence[str]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 from bg_di.backends import Accepted, Counts, Delivery, Entry, Message, StoredState
@@ -58,7 +59,7 @@ class Kept:
 
 
 class Memory:
-    """The tasks of one application on one engine.
+    """The tasks of one application on one engine, which several event loops may use at once.
 
     Args:
         now: tells the time.
@@ -69,14 +70,16 @@ class Memory:
         self.kept: dict[str, Kept] = {}
         # Of what was not accepted, the task that stands for it.
         self.aliases: dict[str, str] = {}
+        self._changing = Lock()
 
     def accept(self, message: Message) -> Accepted:
         """Keep a message, unless another one stands for it."""
-        stands = next((task_id for task_id, kept in self.kept.items() if self._stands_for(kept, message)), None)
-        if stands is None:
-            self.kept[message.task_id] = Kept(message, due_at=message.due_at, since=self.now())
-        elif stands != message.task_id:
-            self.aliases[message.task_id] = stands
+        with self._changing:
+            stands = next((task_id for task_id, kept in self.kept.items() if self._stands_for(kept, message)), None)
+            if stands is None:
+                self.kept[message.task_id] = Kept(message, due_at=message.due_at, since=self.now())
+            elif stands != message.task_id:
+                self.aliases[message.task_id] = stands
         return Accepted(task_id=stands or message.task_id, is_new=stands is None)
 
     def _stands_for(self, kept: Kept, message: Message) -> bool:
@@ -93,10 +96,13 @@ class Memory:
         for key, value in {**changes, "since": self.now()}.items():
             setattr(kept, key, value)
 
-    def deliver(self, kept: Kept) -> Delivery:
-        """Give a task to a worker."""
+    def deliver(self, kept: Kept) -> Delivery | None:
+        """Give a task to a worker; None if it does not wait any more."""
         message = kept.message
-        self.change(message.task_id, state="running", token=kept.token + 1, delivery=kept.delivery + 1)
+        with self._changing:
+            if kept.state != "accepted":
+                return None
+            self.change(message.task_id, state="running", token=kept.token + 1, delivery=kept.delivery + 1)
         return Delivery(
             task_id=message.task_id,
             token=kept.token,
@@ -121,7 +127,7 @@ class Memory:
         kept, now = self.meant(task_id), self.now()
         if kept is None or kept.state != "dead":
             return False
-        if any(other.holds(kept.message.name, kept.message.unique_key, now) for other in self.kept.values()):
+        if any(other.holds(kept.message.name, kept.message.unique_key, now) for other in list(self.kept.values())):
             return False
         kept.message = replace(kept.message, added_at=now)
         self.change(kept.message.task_id, state="accepted", due_at=now, attempt=0, delivery=0, reason=None)
@@ -129,14 +135,15 @@ class Memory:
 
     def prune(self, *, before: float, dead: bool) -> int:
         states = {"dead"} if dead else {"succeeded", "cancelled"}
-        ended = [task_id for task_id, kept in self.kept.items() if kept.state in states and kept.since < before]
+        ended = [task_id for task_id, kept in list(self.kept.items()) if kept.state in states and kept.since < before]
         for task_id in ended:
             del self.kept[task_id]
         return len(ended)
 
     def counts(self) -> Counts:
-        states = [kept.state for kept in self.kept.values()]
-        waiting = [self.now() - kept.due_at for kept in self.kept.values() if kept.state == "accepted"]
+        every = list(self.kept.values())
+        states = [kept.state for kept in every]
+        waiting = [self.now() - kept.due_at for kept in every if kept.state == "accepted"]
         return Counts(
             waiting=states.count("accepted"),
             running=states.count("running"),

@@ -88,16 +88,15 @@ class StandIns:
 
     async def _run(self, runner: Runner, name: str, engine: HoldingEngine, kept: Kept) -> None:
         """Run a task with all its attempts. The waits in between pass on the clock of the test."""
-        while kept.state == "accepted":
-            attempts = kept.attempt
-            verdict = await self._attempt(runner, name, engine, kept)
-            if isinstance(verdict, Again) and kept.attempt > attempts:
+        while (delivery := engine.deliver(kept)) is not None:
+            verdict = await self._attempt(runner, name, engine, delivery)
+            if isinstance(verdict, Again) and kept.attempt > delivery.attempt:
                 self._clock.advance(verdict.delay)
             elif isinstance(verdict, Again):  # it comes back for another reason than an error of its own
                 return
 
-    async def _attempt(self, runner: Runner, name: str, engine: HoldingEngine, kept: Kept) -> Verdict:
-        destinations, delivery = runner.planner.destinations, engine.deliver(kept)
+    async def _attempt(self, runner: Runner, name: str, engine: HoldingEngine, delivery: Delivery) -> Verdict:
+        destinations = runner.planner.destinations
         consumer = await engine.consume((), lost=_nobody)
         worker = Worker(runner, name, destinations.tasks, destinations.carried)
         try:

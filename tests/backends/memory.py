@@ -229,7 +229,9 @@ class MemoryConsumer(Consumer):
         return ()
 
     def _claim(self, kept: Kept) -> Delivery:
-        delivery = self._held[kept.message.task_id] = self._store.deliver(kept)
+        delivery = self._store.deliver(kept)
+        assert delivery is not None
+        self._held[delivery.task_id] = delivery
         return delivery
 
     async def acknowledge(self, delivery: Delivery) -> bool:
