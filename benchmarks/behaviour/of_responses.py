@@ -75,7 +75,7 @@ def _exactly_once(host: Host) -> Outcome:
     names = [f"number {number}" for number in range(300)]
     with host.serves() as (server, stage):
         with ThreadPoolExecutor(max_workers=30) as pool:
-            answers = list(pool.map(lambda name: server.get("/plain", stage, name=name).status_code, names))
+            answers = list(pool.map(lambda name: server.get_alone("/plain", stage, name=name).status_code, names))
         stage.hears(*names, within=10)
         server.stop()
         found = ran(stage.heard, names)
