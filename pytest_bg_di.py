@@ -47,6 +47,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         asked_for.append(_NAME)
 
 
+@pytest.fixture(autouse=True)
+def _watched_from_the_start(request: pytest.FixtureRequest) -> None:
+    """Set the fixture up before all others of the test, in whatever order it names them.
+
+    An application that one of them starts would have a worker on its real engine, which runs what waits there.
+    """
+    if _NAME in request.fixturenames:
+        request.getfixturevalue(_NAME)
+
+
 @pytest.fixture
 def background_tasks(request: pytest.FixtureRequest) -> "Generator[WatchedBackgroundTasks]":
     """All background tasks that are added while the test runs, in every application of the process.

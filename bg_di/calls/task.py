@@ -52,10 +52,10 @@ def collection_of(origin: Origin | None) -> Collection:
     """
     if origin is None:
         raise BackgroundTasksUnavailable(
-            "no request is current here, so nobody would run background tasks: add them inside a request or a "
-            "WebSocket connection of an application that declares BackgroundTasksModule in its root module, or in a "
-            "block of collect_background_tasks(app); a thread started by hand carries the request with "
-            "threading.Thread(target=contextvars.copy_context().run, args=(func, ...))"
+            "no request of an application that declares BackgroundTasksModule in its root module is current here, so "
+            "nobody would run background tasks: declare it there, and add them inside a request or a WebSocket "
+            "connection, or in a block of collect_background_tasks(app); a thread started by hand carries the request "
+            "with threading.Thread(target=contextvars.copy_context().run, args=(func, ...))"
         )
     return origin.collection
 
