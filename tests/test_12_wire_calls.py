@@ -190,6 +190,7 @@ MORNING = datetime(2024, 10, 27, 2, 30, tzinfo=ROME)
     [
         (datetime, lambda at: at.replace(hour=3), MORNING),
         (datetime, lambda at: at.replace(fold=1), MORNING),
+        (time, lambda at: at.replace(fold=1), time(2, 30, tzinfo=ROME)),
         (datetime, lambda at: at.replace(tzinfo=UTC), MORNING),
         (datetime, lambda at: at.replace(tzinfo=None), MORNING),
         (datetime, lambda at: at.replace(tzinfo=ZoneInfo("UTC")), MORNING),

@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -158,7 +159,7 @@ async def test_a_predicate_that_raises_is_the_tasks_failure() -> None:
 @pytest.mark.parametrize(
     ("since", "delay", "timeout", "verdicts"),
     [
-        (100, None, 99.0, ["bury"]),
+        (100, None, 99.9, ["bury"]),
         (100, None, timedelta(seconds=200), ["reschedule", "acknowledge"]),
         (100, 50, 60.0, ["reschedule", "acknowledge"]),
         (100, 50, 40.0, ["bury"]),
@@ -174,6 +175,13 @@ async def test_the_time_over_all_attempts_counts_from_when_it_was_first_due(
     shop = Shop(task, more=hears(Heard()))
     shop.put("flaky", added_at=time.time() - since, delay=delay)
     await shop.work(*verdicts)
+
+
+def test_no_attempt_begins_when_the_time_is_over() -> None:
+    """To the moment."""
+    ends = partial(Retry(on=OSError).next_after, 1, OSError(), limit=45.0)
+    assert ends(passed=44.9) is not None
+    assert ends(passed=45.0) is None
 
 
 async def test_what_was_put_back_has_all_its_time_again() -> None:
