@@ -70,6 +70,8 @@ class Reader:
         self._states.mkdir()
         sys.modules[self._typed.__name__] = self._typed
         sys.path.insert(0, str(self.home))
+        # What is compiled of a file would be taken for that of another version, written within the same second.
+        self._wrote_no_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         return self
 
     def __exit__(
@@ -82,6 +84,7 @@ class Reader:
             for terminal in self._terminals.values():
                 terminal.kill()
             sys.path.remove(str(self.home))
+            sys.dont_write_bytecode = self._wrote_no_bytecode
             self._forget_modules()
             del sys.modules[self._typed.__name__]
 

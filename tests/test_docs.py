@@ -2,7 +2,6 @@
 
 import logging
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ def test_a_page_is_true(
 ) -> None:
     """Who types what stands there, block after block, sees what is shown; what is asserted holds."""
     logging.getLogger("ellar").setLevel(logging.WARNING)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     environment = {"SHOP_FOLDER": str(tmp_path)}
     if "RABBITMQ_URL" in page.read_text():
         environment |= request.getfixturevalue("broker").for_a_shell

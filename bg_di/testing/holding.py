@@ -56,6 +56,11 @@ class HoldingEngine(Engine):
             if kept.state == "accepted" and kept.due_at <= self._memory.now():
                 yield kept
 
+    def has_delivered(self, task_id: str) -> bool:
+        """Whether a task was given to a worker, which has not said yet what became of it."""
+        kept = self._memory.kept.get(task_id)
+        return kept is not None and kept.state == "running"
+
     def meant(self, task_id: str) -> Kept | None:
         """The task of an id, or the one that stands for it."""
         return self._memory.meant(task_id)

@@ -157,7 +157,8 @@ class Stage:
         state, _, _ = task.peek()
         if task.is_held:
             return False
-        return state in {"waiting", "running"} or (self._is_due(task) and self.observer.is_in_flight(task))
+        is_to_run = self._is_due(task) and self.observer.is_in_flight(task)
+        return state in {"waiting", "running"} or is_to_run or self.stand_ins.is_delivered(task.task_id)
 
     def check(self) -> None:
         """Fail if a task has failed that nobody looked at, or is held or due and was never run, or has not ended.

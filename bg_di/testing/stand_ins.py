@@ -61,6 +61,10 @@ class StandIns:
         """Whether an engine has a task that would run now."""
         return any(kept.message.task_id == task_id for engine in self._all() for kept in engine.waiting())
 
+    def is_delivered(self, task_id: str) -> bool:
+        """Whether a task is about to run, or runs."""
+        return any(engine.has_delivered(task_id) for engine in self._all())
+
     async def run(self, task_id: str) -> None:
         """Run a task that an engine has, whenever it is due, with all its attempts."""
         for engines, name in list(self._engines):

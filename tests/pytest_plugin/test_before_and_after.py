@@ -130,6 +130,21 @@ def test_an_engine_need_not_be_there(run: Run) -> None:
     run(_ORDERS.format(path="/nowhere/tasks.db")).assert_outcomes(passed=5)
 
 
+def test_what_is_about_to_run_is_waited_for(path: str) -> None:
+    """Between its engine and its first line it is neither due nor does it run yet."""
+    app, stage = the_shop.build(path), Stage()
+    with put_over(stage):
+        TestClient(app).post("/accounts/reminded?address=ada")
+        [task] = stage.observer.added
+        assert stage.under_way() == []
+        engine = stage.stand_ins.engine(stage.only_runner().engines, "durable")
+        kept = engine.meant(task.task_id)
+        assert kept is not None
+        assert engine.deliver(kept) is not None
+        assert engine.deliver(kept) is None
+        assert stage.under_way() == [task]
+
+
 def test_what_was_added_before_is_not_held(path: str) -> None:
     """Nobody would ever run it, as the test knows nothing of it."""
     added, goes_on = threading.Event(), threading.Event()
