@@ -18,7 +18,6 @@ from bg_di.testing import WatchedBackgroundTasks
 from bg_di.testing.stage import Stage
 from tests.harness import application
 from tests.pytest_plugin import shop as the_shop
-from tests.pytest_plugin.conftest import Run
 
 PATIENCE = 30
 
@@ -83,51 +82,6 @@ def test_an_application_without_a_worker_is_as_before(path: str) -> None:
     assert len(tasks.tasks_added) == 1
     assert app.injector.get(BackgroundTasksMonitor).counts()["durable"].waiting == 1
     assert done == ["within"]
-
-
-_ORDERS = """
-@pytest.fixture
-def started():
-    with TestClient(shop.build({path!r})) as started:
-        yield started
-
-@pytest.fixture(autouse=True)
-def early(request):
-    if "early" in request.node.name:
-        request.getfixturevalue("started")
-
-def test_last(started, background_tasks):
-    started.post("/accounts/billed?number=2")
-    background_tasks.assert_ran(bill)
-
-def test_first(background_tasks, started):
-    test_last(started, background_tasks)
-
-def test_early(background_tasks, started):
-    test_last(started, background_tasks)
-
-@pytest.mark.background_tasks(mode="run")
-def test_marked(started):
-    started.post("/accounts/billed?number=2")
-
-@pytest.mark.usefixtures("background_tasks")
-class TestUsed:
-    def test_used(self, started):
-        started.post("/accounts/billed?number=2")
-"""
-
-
-def test_what_waits_on_an_engine_is_nothing_of_a_test(run: Run, path: str) -> None:
-    """An application that a fixture of the test starts has no worker there, wherever the test names the fixture."""
-    app = the_shop.build(path)
-    TestClient(app).post("/accounts/billed?number=1")
-    run(_ORDERS.format(path=path)).assert_outcomes(passed=5)
-    assert app.injector.get(BackgroundTasksMonitor).counts()["durable"].waiting == 1
-
-
-def test_an_engine_need_not_be_there(run: Run) -> None:
-    """Nobody reaches for it."""
-    run(_ORDERS.format(path="/nowhere/tasks.db")).assert_outcomes(passed=5)
 
 
 def test_what_is_about_to_run_is_waited_for(path: str) -> None:

@@ -1,7 +1,10 @@
 """The fixture serves tests of any shape, in whatever way they ask for it."""
 
 import pytest
+from starlette.testclient import TestClient
 
+from bg_di import BackgroundTasksMonitor
+from tests.pytest_plugin import shop
 from tests.pytest_plugin.conftest import Run
 
 SEEN = ["*failed, and nobody looked at it*"]
@@ -165,3 +168,48 @@ def test_unseen(client, background_tasks):
     )
     result.assert_outcomes(passed=8, failed=1)
     result.stdout.fnmatch_lines(SEEN)
+
+
+_ORDERS = """
+@pytest.fixture
+def started():
+    with TestClient(shop.build({path!r})) as started:
+        yield started
+
+@pytest.fixture(autouse=True)
+def early(request):
+    if "early" in request.node.name:
+        request.getfixturevalue("started")
+
+def test_last(started, background_tasks):
+    started.post("/accounts/billed?number=2")
+    background_tasks.assert_ran(bill)
+
+def test_first(background_tasks, started):
+    test_last(started, background_tasks)
+
+def test_early(background_tasks, started):
+    test_last(started, background_tasks)
+
+@pytest.mark.background_tasks(mode="run")
+def test_marked(started):
+    started.post("/accounts/billed?number=2")
+
+@pytest.mark.usefixtures("background_tasks")
+class TestUsed:
+    def test_used(self, started):
+        started.post("/accounts/billed?number=2")
+"""
+
+
+def test_what_waits_on_an_engine_is_nothing_of_a_test(run: Run, path: str) -> None:
+    """An application that a fixture of the test starts has no worker there, wherever the test names the fixture."""
+    app = shop.build(path)
+    TestClient(app).post("/accounts/billed?number=1")
+    run(_ORDERS.format(path=path)).assert_outcomes(passed=5)
+    assert app.injector.get(BackgroundTasksMonitor).counts()["durable"].waiting == 1
+
+
+def test_an_engine_need_not_be_there(run: Run) -> None:
+    """Nobody reaches for it."""
+    run(_ORDERS.format(path="/nowhere/tasks.db")).assert_outcomes(passed=5)
