@@ -48,6 +48,8 @@ def watching() -> Generator[WatchedBackgroundTasks]:
 
 def shop(path: str, *routes: Any) -> App:
     done.clear()
+    while has_run.acquire(blocking=False):  # by other tests
+        pass
     setup = BackgroundTasksModule.setup(name="shop", tasks=[kept], backends={"durable": SqliteBackend(path)})
 
     @get("/")
