@@ -37,6 +37,10 @@ async def here(what: str) -> None:
     has_run.release()
 
 
+async def plain(what: str) -> None:
+    done.append(what)
+
+
 @contextmanager
 def watching() -> Generator[WatchedBackgroundTasks]:
     """What the fixture does, in a block of a test."""
@@ -84,6 +88,23 @@ def test_an_application_without_a_worker_is_as_before(path: str) -> None:
     assert len(tasks.tasks_added) == 1
     assert app.injector.get(BackgroundTasksMonitor).counts()["durable"].waiting == 1
     assert done == ["within"]
+
+
+def test_a_function_that_was_added_before_is_heard_of(path: str) -> None:
+    """Also one that is so plain that adding it again is a short way; and not any more when the test is over."""
+
+    @get("/plain")
+    async def handler(tasks: BackgroundTasks) -> None:
+        tasks.add_task(plain, "it")
+
+    client = TestClient(shop(path, handler))
+    client.get("/plain")
+    with watching() as tasks:
+        client.get("/plain")
+        tasks.assert_ran(plain)
+    client.get("/plain")
+    assert done == ["it", "it", "it"]
+    assert len(tasks.tasks_added) == 1
 
 
 def test_what_is_about_to_run_is_waited_for(path: str) -> None:
