@@ -49,7 +49,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def _watched_from_the_start(request: pytest.FixtureRequest) -> None:
-    """Set the fixture up before all others of the test, in whatever order it names them.
+    """Set the fixture up before all others that are made for the test alone, in whatever order it names them.
 
     An application that one of them starts would have a worker on its real engine, which runs what waits there.
     """
