@@ -7,6 +7,7 @@ and imports that where a test asks for the fixture: Ellar takes its time, and wa
 import sys
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -95,9 +96,10 @@ def _marked(marker: pytest.Mark | None, stage: "Stage") -> AbstractContextManage
     if marker is None:
         return nullcontext()
     try:
-        return _in_mode(stage, *marker.args, **marker.kwargs)
+        said = signature(_in_mode).bind(stage, *marker.args, **marker.kwargs)
     except TypeError as error:
         raise pytest.UsageError(f"@pytest.mark.{_NAME}(mode='run', only=None): {error}") from None
+    return _in_mode(*said.args, **said.kwargs)
 
 
 def _in_mode(stage: "Stage", mode: str = "run", only: "Only" = None) -> AbstractContextManager[None]:

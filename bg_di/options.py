@@ -135,6 +135,10 @@ class Options(BaseModel):
         return cls.of({**section, **override})
 
 
+# A user types a list, which pydantic makes the tuple that it calls for.
+_IN_OUR_WORDS = {"tuple_type": "give a list, also of one", "dict_type": "give a dict"}
+
+
 def _shown(names: Iterable[str]) -> str:
     return ", ".join(sorted(map(repr, names)))
 
@@ -145,7 +149,7 @@ def _describe(error: ErrorDetails) -> str:
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"there is no option {key!r} (given {error['input']!r}); the options are {_allowed()}"
-    return f"option {key!r} is {error['input']!r}: {error['msg']}"
+    return f"option {key!r} is {error['input']!r}: {_IN_OUR_WORDS.get(error['type'], error['msg'])}"
 
 
 def _allowed() -> str:

@@ -302,8 +302,9 @@ async def test_a_refused_task_costs_the_request_nothing_else() -> None:
         ({"log_arguments": "yes"}, "option 'log_arguments' is 'yes': Input should be a valid boolean"),
         ({"name": ""}, "option 'name' is '': String should have at least 1 character"),
         ({"name": 7}, "option 'name' is 7: Input should be a valid string"),
-        ({"tasks": "shop.tasks"}, "option 'tasks' is 'shop.tasks': Input should be a valid tuple"),
-        ({"backends": []}, "option 'backends' is []: Input should be a valid dictionary"),
+        ({"tasks": "shop.tasks"}, "option 'tasks' is 'shop.tasks': give a list, also of one"),
+        ({"observers": None}, "option 'observers' is None: give a list, also of one"),
+        ({"backends": []}, "option 'backends' is []: give a dict"),
         (
             {"backends": {"durable": "tasks.db"}},
             "'durable' is 'tasks.db', which is no Backend: give a SqliteBackend(...), for example",

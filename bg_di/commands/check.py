@@ -44,9 +44,9 @@ def _problems(told: Counts | BackendUnavailable, limits: Namespace) -> list[str]
     if isinstance(told, BackendUnavailable):
         return [f"it cannot be reached: {told}"]
     compared = (
-        (told.waiting, limits.max_backlog, "{} wait, more than {}"),
+        (told.waiting, limits.max_backlog, "{} waiting, more than {}"),
         (told.oldest, limits.max_age, "one has been due for {:.1f} seconds, longer than {:g}"),
-        (told.dead, limits.max_dead, "{} are dead, more than {}"),
+        (told.dead, limits.max_dead, "{} dead, more than {}"),
     )
     unknown = told.oldest is None and limits.max_age is not None
     return ["it cannot tell how long tasks have been due: leave --max-age out"] * unknown + [

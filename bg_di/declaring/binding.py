@@ -84,7 +84,10 @@ def _refuse_other_than_functions(func: object) -> None:
             "without calling the function"
         )
     if not callable(func):
-        raise TypeError(f"add_task() takes a function and its arguments, not {type(func).__name__!r}: pass a callable")
+        raise TypeError(
+            f"add_task() takes a function and its arguments, not {type(func).__name__!r}: pass a callable itself, "
+            "not what it returned"
+        )
 
 
 def _refuse_generator(func: object) -> None:

@@ -62,7 +62,7 @@ def test_what_waits_and_what_is_dead_is_counted(filled: App, capsys: pytest.Capt
                 "oldest": None,
                 "problems": [
                     "it cannot tell how long tasks have been due: leave --max-age out",
-                    "2 wait, more than 1",
+                    "2 waiting, more than 1",
                 ],
             }
         },

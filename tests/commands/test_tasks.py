@@ -240,9 +240,9 @@ def test_an_engine_is_ready_within_the_limits(file: Path, typed: Typed) -> None:
 @pytest.mark.parametrize(
     ("limit", "problem"),
     [
-        ("--max-backlog=0", "1 wait, more than 0"),
+        ("--max-backlog=0", "1 waiting, more than 0"),
         ("--max-age=99.5", "one has been due for 1"),
-        ("--max-dead=0", "1 are dead, more than 0"),
+        ("--max-dead=0", "1 dead, more than 0"),
     ],
 )
 def test_beyond_a_limit_it_is_not(limit: str, problem: str, file: Path, typed: Typed) -> None:

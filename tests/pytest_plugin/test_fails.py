@@ -165,7 +165,11 @@ def test_mood(background_tasks): ...
 """)
     result.assert_outcomes(errors=3)
     result.stdout.fnmatch_lines_random(
-        ["*mode='keep'*give 'run' or 'hold'*", "*only=...*give mode='hold'*", "*unexpected keyword argument 'mood'*"]
+        [
+            "*mode='keep'*give 'run' or 'hold'*",
+            "*only=...*give mode='hold'*",
+            "*only=None): got an unexpected keyword argument 'mood'*",
+        ]
     )
 
 
