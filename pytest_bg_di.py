@@ -23,6 +23,7 @@ pytest.register_assert_rewrite("bg_di.testing")
 
 _NAME = "background_tasks"
 _BEFORE = pytest.StashKey[WeakSet[Any]]()
+_SHARED = pytest.StashKey[WeakSet[Any]]()
 _STAGE = pytest.StashKey["Stage"]()
 
 
@@ -41,11 +42,37 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     Who marks a test asks for the fixture, too.
     """
-    overlay = sys.modules.get("bg_di.calls.overlay")
-    item.stash[_BEFORE] = WeakSet(() if overlay is None else overlay.covered())
+    item.stash[_BEFORE] = _covered()
     asked_for = getattr(item, "fixturenames", [])
     if item.get_closest_marker(_NAME) is not None and _NAME not in asked_for:
         asked_for.append(_NAME)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Remember which applications tests share: here those that were built by what they import."""
+    _shared(session.config).update(_covered())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """And those that a fixture of a wider scope builds."""
+    if fixturedef.scope == "function":
+        return (yield)
+    before = _covered()
+    outcome = yield
+    _shared(request.config).update(_covered() - before)
+    return outcome
+
+
+def _shared(config: pytest.Config) -> WeakSet[Any]:
+    return config.stash.setdefault(_SHARED, WeakSet())
+
+
+def _covered() -> WeakSet[Any]:
+    overlay = sys.modules.get("bg_di.calls.overlay")
+    return WeakSet(() if overlay is None else overlay.covered())
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +96,7 @@ def background_tasks(request: pytest.FixtureRequest) -> "Generator[WatchedBackgr
     from bg_di.testing.stage import Stage
 
     stash = request.node.stash
-    stage = stash[_STAGE] = Stage(stash.get(_BEFORE, None))
+    stage = stash[_STAGE] = Stage(stash.get(_BEFORE, None), _shared(request.config))
     with _marked(request.node.get_closest_marker(_NAME), stage), put_over(stage):
         yield WatchedBackgroundTasks(stage)
     del stash[_STAGE]

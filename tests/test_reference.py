@@ -3,8 +3,9 @@
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
+import griffe
 import pytest
 
 import bg_di
@@ -48,6 +49,23 @@ def test_every_public_name_is_there(package: Any) -> None:
     known_elsewhere = {"Capability", "Seconds", "StoredState"}  # kinds of values: tables and signatures have them
     for name in package.__all__:
         assert {f"{package.__name__}.{name}", f"bg_di.errors.{name}"} & documented or name in known_elsewhere, name
+
+
+def test_every_member_that_a_page_lists_is_there() -> None:
+    """The site leaves out silently what it does not find."""
+    found = [
+        (name, member)
+        for page in REFERENCE.glob("*.md")
+        for name, members in re.findall(
+            r"^::: (\S+)\n    options:\n      members: \[(.*)\]$", page.read_text(), re.MULTILINE
+        )
+        for member in members.split(", ")
+        if member
+    ]
+    api = griffe.load("bg_di", resolve_aliases=True)
+    assert len(found) > 20
+    for name, member in found:
+        assert member in cast(griffe.Class, api[name.removeprefix("bg_di.")]).all_members, (name, member)
 
 
 def test_every_option_has_a_meaning() -> None:

@@ -75,7 +75,7 @@ class AddedTask(Call):
         """State, error and reason, for who only shows them."""
         return self._state, self._error, self._reason
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         state, error, reason = self.peek()
         why = repr(error) if error is not None else reason
         how = "held" if self.is_held else state

@@ -14,6 +14,9 @@ from bg_di.declaring.placeholder import INJECTED
 Only = Callable[..., Any] | Iterable[Callable[..., Any]] | None
 """Of whose calls: of a function, or of several; None: of all."""
 
+Chosen = tuple[Callable[..., Any], ...] | None
+"""The same, looked at."""
+
 _MISSING: Final = object()
 
 
@@ -26,10 +29,11 @@ class Wanted:
             ``f(x=1)``. What is not given here may be anything, and so may what is given as `unittest.mock.ANY`.
 
     Raises:
-        TypeError: no call of the function could have these arguments.
+        TypeError: it is no function, or no call of it could have these arguments.
     """
 
     def __init__(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        _refuse_no_function(func)
         self._func = func
         self._args = args
         self._kwargs = kwargs
@@ -71,9 +75,41 @@ class Wanted:
 _NEAR: Final = 0.8
 
 
-def is_meant(func: Callable[..., Any], only: Only) -> bool:
+def chosen(only: Only) -> Chosen:
+    """The functions that are meant.
+
+    Raises:
+        TypeError: it is neither a function nor several.
+    """
+    if only is None:
+        return None
+    functions = (only,) if callable(only) or isinstance(only, str) or not isinstance(only, Iterable) else tuple(only)
+    for each in functions:
+        _refuse_no_function(each)
+    return functions
+
+
+def is_meant(func: Callable[..., Any], functions: Chosen) -> bool:
     """Whether a function is among those that are meant."""
-    return only is None or any(func == each for each in ([only] if callable(only) else only))
+    return functions is None or func in functions
+
+
+def error_types(given: object) -> tuple[type[BaseException], ...]:
+    """The types of errors that are meant by a type or a tuple of types.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    types = given if isinstance(given, tuple) else (given,)
+    for each in types:
+        if not isinstance(each, type) or not issubclass(each, BaseException):
+            raise TypeError(f"{each!r} is no type of errors: give ValueError, for example")
+    return types
+
+
+def _refuse_no_function(func: object) -> None:
+    if not callable(func):
+        raise TypeError(f"{func!r} is no function that could have been added: give the function itself")
 
 
 def shown(func: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from bg_di.declaring.policy import DEFAULT
 from bg_di.edge.container import key_of
 from bg_di.running.planner import refuse_unfit, unfolded
 from bg_di.testing.added import AddedTask
-from bg_di.testing.matching import Only, is_meant, whole
+from bg_di.testing.matching import Chosen, Only, chosen, is_meant, whole
 from bg_di.testing.words import AddedTasks
 
 
@@ -92,8 +92,10 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
 
         Raises:
             BackgroundTasksUnavailable: it is a method of a service, which a container would have to supply.
+            TypeError: `only` is no function.
         """
-        while task := self._next(only):
+        functions = chosen(only)
+        while task := self._next(functions):
             task.stands("running")
             try:
                 refuse_service(task.func)
@@ -103,5 +105,6 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
                 raise
             task.stands("succeeded")
 
-    def _next(self, only: Only) -> AddedTask | None:
-        return next((task for task in self.recorded if task.peek()[0] == "waiting" and is_meant(task.func, only)), None)
+    def _next(self, functions: Chosen) -> AddedTask | None:
+        left = (task for task in self.recorded if task.peek()[0] == "waiting" and is_meant(task.func, functions))
+        return next(left, None)

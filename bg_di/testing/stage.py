@@ -20,7 +20,7 @@ from bg_di.testing.added import FAILED, AddedTask
 from bg_di.testing.clock import VirtualClock
 from bg_di.testing.heard import Heard
 from bg_di.testing.held import HeldTask, add_outside
-from bg_di.testing.matching import Only, is_meant
+from bg_di.testing.matching import Chosen, Only, chosen, is_meant
 from bg_di.testing.stand_ins import StandIns
 
 # Seconds that what still runs in another thread has to end, where somebody asks how it did.
@@ -32,6 +32,7 @@ class Stage:
 
     Args:
         before: what `bg_di.calls.overlay.covered` gave before the test has built anything; None: what it gives now.
+        shared: what of it was built for several tests, which may become more; None: all.
 
     Attributes:
         clock: of the test.
@@ -40,14 +41,15 @@ class Stage:
         allowed: the errors that tasks may fail with, also if nobody looks at them.
     """
 
-    def __init__(self, before: Iterable[Any] | None = None) -> None:
+    def __init__(self, before: Iterable[Any] | None = None, shared: WeakSet[Any] | None = None) -> None:
         self.clock = VirtualClock()
         self.observer = Heard()
         self.stand_ins = StandIns(self.clock, self.observer)
         self.allowed: tuple[type[BaseException], ...] = ()
         self._held: list[HeldTask] = []
-        self._holding: list[Only] = []
+        self._holding: list[Chosen] = []
         self._known = WeakSet(covered() if before is None else before)
+        self._shared = self._known if shared is None else shared
         self._heard_from: list[Runner] = []
 
     def added(self, runner: Runner, plan: Plan) -> None:
@@ -84,16 +86,17 @@ class Stage:
     @contextmanager
     def held(self, only: Only) -> Generator[None]:
         """Hold in a block what is released of these functions; None: of all."""
-        self._holding.append(only)
+        functions = chosen(only)
+        self._holding.append(functions)
         try:
             yield
         finally:
-            self._holding.remove(only)
+            self._holding.remove(functions)
 
-    def next(self, only: Only) -> AddedTask | None:
+    def next(self, functions: Chosen) -> AddedTask | None:
         """The first task of these functions that is held, or due on an engine; None if there is none."""
         return next(
-            (task for task in self.observer.added if is_meant(task.func, only) and self._is_left(task)),
+            (task for task in self.observer.added if is_meant(task.func, functions) and self._is_left(task)),
             None,
         )
 
@@ -126,21 +129,24 @@ class Stage:
         return task
 
     def only_runner(self) -> Runner:
-        """That of the only application that the test knows.
+        """That of the only application that the test has built or added to; else of the only one that tests share.
 
         Raises:
             LookupError: there is none, or there are several.
         """
-        near = [each for each in covered() if each not in self._known or each in self._heard_from]
-        if len(near) != 1:
-            gc.collect()  # what is left of other tests
-            near = near or covered()
+        whose, near = "that this test has built or added to", [each for each in covered() if self._is_near(each)]
+        if not near:
+            gc.collect()  # what is left of fixtures that have ended
+            whose, near = "that tests share, if a test has none of its own", list(self._shared)
         if len(near) != 1:
             raise LookupError(
-                f"perform() runs a task in the only application of the test, and there are {len(near)}: build one, or "
-                "say background_tasks.of(app).perform(...)"
+                f"perform() runs a task in the only application {whose}, and there are {len(near)}: build one, or say "
+                "background_tasks.of(app).perform(...)"
             )
         return cast(Runner, near[0])
+
+    def _is_near(self, runner: Runner) -> bool:
+        return runner in self._heard_from or (runner not in self._known and runner not in self._shared)
 
     def settle(self) -> None:
         """Wait for what runs elsewhere, if that is possible here."""
@@ -188,7 +194,7 @@ class Stage:
         task = self.observer.of(task_id)
         if not task.task_id:  # it was added before the test, which would never run it
             return False
-        return any(is_meant(task.func, only) for only in tuple(self._holding))
+        return any(is_meant(task.func, functions) for functions in tuple(self._holding))
 
     def _is_unseen(self, task: AddedTask) -> bool:
         state, error, _ = task.peek()

@@ -14,7 +14,7 @@ from bg_di.errors import BackendUnavailable, BackgroundTasksUnavailable, Outcome
 from bg_di.module import BackgroundTasksModule
 from bg_di.running.runner import Runner
 from bg_di.testing.added import AddedTask
-from bg_di.testing.matching import Only
+from bg_di.testing.matching import Only, chosen, error_types
 from bg_di.testing.stage import SOON, Stage, lines
 from bg_di.testing.words import AddedTasks
 
@@ -48,6 +48,9 @@ class WatchedBackgroundTasks(AddedTasks):
 
         Args:
             only: a function, or several, of whose calls; None: all.
+
+        Raises:
+            TypeError: it is no function.
         """
         with self._stage.held(only):
             yield
@@ -74,8 +77,11 @@ class WatchedBackgroundTasks(AddedTasks):
 
         Args:
             *errors: of which types; none: of any.
+
+        Raises:
+            TypeError: one is no type of errors.
         """
-        self._stage.allowed = (*self._stage.allowed, *(errors or (BaseException,)))
+        self._stage.allowed = (*self._stage.allowed, *(error_types(errors) or (BaseException,)))
 
     async def drain(self, *, only: Only = None) -> None:
         """Run what is held, in order, with what that adds; and what is due on an engine. Wait for what runs elsewhere.
@@ -86,8 +92,10 @@ class WatchedBackgroundTasks(AddedTasks):
         Raises:
             BaseException: what a task raised. It is reported to the `TaskErrorHandler`, too, and what is behind it is
                 still held.
+            TypeError: `only` is no function.
         """
-        while task := self._stage.next(only):
+        functions = chosen(only)
+        while task := self._stage.next(functions):
             await self._stage.let_go(task)
         await anyio.to_thread.run_sync(self.wait)
 
@@ -110,7 +118,8 @@ class WatchedBackgroundTasks(AddedTasks):
         """Run one task alone, with its real scope, policies and attempts; through its message, if it goes to an engine.
 
         Args:
-            func: what is run, in the only application that this test knows; see `of`.
+            func: what is run, in the only application that this test has built or added to; else in the only one that
+                tests share. See `of`.
             *args: what it is called with, without what the container supplies.
             **kwargs: the same, by name.
 

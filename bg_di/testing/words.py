@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.background import BackgroundTask
 
 from bg_di.testing.added import FAILED, AddedTask
-from bg_di.testing.matching import Wanted
+from bg_di.testing.matching import Wanted, error_types
 
 _NOT_RUN: Final = frozenset({"dropped", "skipped", "cancelled"})
 
@@ -47,7 +47,7 @@ class AddedTasks(ABC):
             **kwargs: the same, by name.
 
         Raises:
-            TypeError: no call of the function could have these arguments.
+            TypeError: it is no function, or no call of it could have these arguments.
         """
         return self._matching(Wanted(func, args, kwargs))
 
@@ -61,7 +61,7 @@ class AddedTasks(ABC):
 
         Raises:
             AssertionError: there is none, or there are several.
-            TypeError: no call of the function could have these arguments.
+            TypeError: it is no function, or no call of it could have these arguments.
         """
         __tracebackhide__ = True
         wanted = Wanted(func, args, kwargs)
@@ -121,11 +121,14 @@ class AddedTasks(ABC):
 
         Raises:
             AssertionError: it has not.
+            TypeError: `error` is no type of errors.
         """
         __tracebackhide__ = True
+        types = error_types(error)
         task = self._ended(task)
-        if task.state not in FAILED or not isinstance(task.error, error):
-            raise AssertionError(f"expected that it has failed with {_named(error)}: {task}") from task.error
+        if task.state not in FAILED or not isinstance(task.error, types):
+            named = " or ".join(each.__name__ for each in types)
+            raise AssertionError(f"expected that it has failed with {named}: {task}") from task.error
         return task
 
     def assert_skipped(self, task: AddedTask | Callable[..., Any], /, *, reason: str | None = None) -> AddedTask:
@@ -209,8 +212,3 @@ class CollectedTasks(AddedTasks):
 
     def _settle(self) -> None:
         self._tasks._settle()  # noqa: SLF001  # the same words
-
-
-def _named(error: type[BaseException] | tuple[type[BaseException], ...]) -> str:
-    types = error if isinstance(error, tuple) else (error,)
-    return " or ".join(each.__name__ for each in types)

@@ -162,8 +162,11 @@ def test_only(background_tasks): ...
 
 @pytest.mark.background_tasks(mood="hold")
 def test_mood(background_tasks): ...
+
+@pytest.mark.background_tasks(mode="hold", only=["audit"])
+def test_function(background_tasks): ...
 """)
-    result.assert_outcomes(errors=3)
+    result.assert_outcomes(errors=4)
     result.stdout.fnmatch_lines_random(
         [
             "*mode='keep'*give 'run' or 'hold'*",

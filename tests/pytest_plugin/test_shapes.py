@@ -213,3 +213,47 @@ def test_what_waits_on_an_engine_is_nothing_of_a_test(run: Run, path: str) -> No
 def test_an_engine_need_not_be_there(run: Run) -> None:
     """Nobody reaches for it."""
     run(_ORDERS.format(path="/nowhere/tasks.db")).assert_outcomes(passed=5)
+
+
+def test_what_perform_runs_in_does_not_depend_on_other_tests(run: Run) -> None:
+    """What other tests have built for themselves is left out, however long it is there; what they share is not."""
+    body = """
+pytestmark = pytest.mark.anyio
+kept = []
+if IMPORTED:
+    kept.append(shop.build("imported.db"))
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.fixture(scope="module")
+def app():
+    return shop.build("shared.db")
+
+@pytest.fixture
+def own():
+    kept.append(shop.build("own.db"))
+
+async def test_shared_first(request, background_tasks):
+    request.getfixturevalue("own"), request.getfixturevalue("app")
+    await background_tasks.perform(audit, "its own")
+
+async def test_shared(app, background_tasks):
+    await background_tasks.perform(audit, "the shared one")
+    await background_tasks.perform(audit, "the one that it has used")
+
+async def test_own(app, own, background_tasks):
+    await background_tasks.perform(audit, "its own")
+
+def test_without_the_fixture():
+    kept.append(shop.build("left.db"))
+
+async def test_left(background_tasks):
+    with pytest.raises(LookupError, match="that tests share, if a test has none of its own, and there are 2: build"):
+        await background_tasks.perform(audit, "none")
+"""
+    run(body.replace("IMPORTED", "False"), "-k", "not left").assert_outcomes(passed=4, deselected=1)
+    run(body.replace("IMPORTED", "False"), "-k", "test_shared or test_own").assert_outcomes(passed=3, deselected=2)
+    run(body.replace("IMPORTED", "False"), "-k", "test_own").assert_outcomes(passed=1, deselected=4)
+    run(body.replace("IMPORTED", "True"), "-k", "own or without or left").assert_outcomes(passed=3, deselected=2)

@@ -1,8 +1,9 @@
 """Every kind of task is what it is elsewhere, also while a test watches it."""
 
 import contextvars
+import re
 import threading
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -23,7 +24,8 @@ from bg_di import (
 from bg_di.backends.sqlite import SqliteBackend
 from bg_di.errors import BackgroundTasksNotAccepted, TaskTimedOut
 from bg_di.running.runner import Runner
-from bg_di.testing import WatchedBackgroundTasks
+from bg_di.testing import RecordingBackgroundTasks, WatchedBackgroundTasks
+from bg_di.testing.words import AddedTasks
 from tests.harness import application
 
 done: list[str] = []
@@ -423,3 +425,33 @@ def test_calls_match_whatever_they_take(path: str, background_tasks: WatchedBack
         background_tasks.one(take)
     with pytest.raises(AssertionError, match=r"(?s)found 0; added:((?!nearest).)*$"):
         background_tasks.one(note)
+
+
+@pytest.mark.parametrize("tasks", [RecordingBackgroundTasks(), None], ids=["fake", "fixture"])
+async def test_what_is_no_function_is_refused(
+    background_tasks: WatchedBackgroundTasks, tasks: AddedTasks | None
+) -> None:
+    """A test that asks for what nobody could add would prove nothing."""
+    words: Any = tasks or background_tasks
+    for ask in (words.all, words.one, words.assert_not_added, words.assert_ran):
+        for what in ("note", [note], None):
+            with pytest.raises(TypeError, match=f"{re.escape(repr(what))} is no function that could have been added"):
+                ask(what)
+    for only in ("note", ["note"], 7):
+        with pytest.raises(TypeError, match="is no function that could have been added: give the function itself"):
+            await words.drain(only=only)
+
+
+def test_only_functions_are_held(background_tasks: WatchedBackgroundTasks) -> None:
+    for only in ("note", ["note"], 7):
+        with pytest.raises(TypeError, match="is no function"), background_tasks.held(cast(Any, only)):
+            pass
+
+
+@pytest.mark.parametrize("error", ["OSError", OSError(), 7, (OSError, "ValueError"), str])
+def test_only_types_of_errors_are_allowed_and_asserted(background_tasks: WatchedBackgroundTasks, error: Any) -> None:
+    """At once, also where no task fails."""
+    with pytest.raises(TypeError, match="is no type of errors: give ValueError, for example"):
+        background_tasks.assert_failed(note, error)
+    with pytest.raises(TypeError, match="is no type of errors: give ValueError, for example"):
+        background_tasks.allow_failures(*error if isinstance(error, tuple) else (error,))
