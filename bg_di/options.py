@@ -144,12 +144,13 @@ def _shown(names: Iterable[str]) -> str:
 
 
 def _describe(error: ErrorDetails) -> str:
+    said = _IN_OUR_WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
     if not error["loc"]:
-        return error["msg"].removeprefix("Value error, ")
+        return said
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"there is no option {key!r} (given {error['input']!r}); the options are {_allowed()}"
-    return f"option {key!r} is {error['input']!r}: {_IN_OUR_WORDS.get(error['type'], error['msg'])}"
+    return f"option {key!r} is {error['input']!r}: {said}"
 
 
 def _allowed() -> str:

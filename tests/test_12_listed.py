@@ -126,7 +126,7 @@ def test_what_is_no_task_is_refused_at_declaration(given: Any) -> None:
     with pytest.raises(InvalidOptions) as refused:
         BackgroundTasksModule.setup(tasks=[given])
     assert str(refused.value) == (
-        f"BackgroundTasksModule cannot be set up: option 'tasks' is {[given]!r}: Value error, {given!r} is no "
+        f"BackgroundTasksModule cannot be set up: option 'tasks' is {[given]!r}: {given!r} is no "
         "task: give declared tasks, modules that define them, or modules' names"
     )
 

@@ -85,7 +85,7 @@ async def test_wrong_arguments_are_refused_with_name_and_signature(func: Any, na
 async def test_what_is_not_callable_is_refused(what: Any) -> None:
     """Naming its type."""
     error = await refusal(what)
-    assert f"not {type(what).__name__!r}: pass a callable itself, not what it returned" in str(error)
+    assert f"not {type(what).__name__!r}: pass a callable, not its name or what it returned" in str(error)
 
 
 async def test_a_coroutine_is_refused_with_what_to_pass_instead() -> None:

@@ -48,13 +48,13 @@ class RequestBackgroundTasks(BackgroundTasks, Drain):
     """
 
     substitute: Callable[[type[StarletteBackgroundTasks]], StarletteBackgroundTasks] | None
-    refusal: str | None = None
+    refusal: str | None
     is_served = False
 
     def __init__(self, runner: Runner, scope: Mapping[str, Any]) -> None:
         # Set here what each request looks at: reading a default of the class costs several times as much.
         self.waiting = deque()
-        self.substitute = self.failure = self.outgoing = None
+        self.substitute = self.failure = self.refusal = self.outgoing = None
         self.ending = self._draining = self._ended = False
         self._plain = NOTHING
         self._running = self._stopped = None

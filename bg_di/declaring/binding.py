@@ -85,8 +85,8 @@ def _refuse_other_than_functions(func: object) -> None:
         )
     if not callable(func):
         raise TypeError(
-            f"add_task() takes a function and its arguments, not {type(func).__name__!r}: pass a callable itself, "
-            "not what it returned"
+            f"add_task() takes a function and its arguments, not {type(func).__name__!r}: pass a callable, "
+            "not its name or what it returned"
         )
 
 

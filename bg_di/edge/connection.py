@@ -58,8 +58,7 @@ class ConnectionTasks(RequestBackgroundTasks):
     """
 
     is_served = True
-    answered = has_started = False
-    _left = _told = _sent = False
+    _left = _told = False
     # Whether the start of the response waits for engines.
     _is_held = False
     _drained: anyio.Event | None = None
@@ -70,8 +69,9 @@ class ConnectionTasks(RequestBackgroundTasks):
     def __init__(self, frame: Frame, scope: Scope, receive: Receive, send: Send) -> None:
         # All of it here, not by the base class, as each request makes one.
         self.waiting = deque()
-        self.substitute = self.failure = self.outgoing = None
+        self.substitute = self.failure = self.refusal = self.outgoing = None
         self.ending = self._draining = self._ended = self._trailers = False
+        self.answered = self.has_started = self._sent = False
         self._plain = NOTHING
         self._running = self._stopped = None
         self.routes = 0
