@@ -91,8 +91,8 @@ def _machine() -> str:
 
 def _about_counting(counts: Sequence[Counts]) -> str:
     said = (
-        f"Averages of {len(counts)} layouts of memory, one for each hash seed: how tables happen to collide makes the "
-        "same work a few in a thousand dearer or cheaper."
+        f"Averages of {len(counts)} layouts of memory, each with another hash seed and another cache of attributes: "
+        "what happens to collide there makes the same work a few in a thousand dearer or cheaper."
     )
     measured = averaged(counts)
     if Subject("fastapi", 100) not in measured:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from difflib import SequenceMatcher
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.background import BackgroundTask
 
@@ -83,7 +83,8 @@ def chosen(only: Only) -> Chosen:
     """
     if only is None:
         return None
-    functions = (only,) if callable(only) or isinstance(only, str) or not isinstance(only, Iterable) else tuple(only)
+    is_one = callable(only) or isinstance(only, str) or not isinstance(only, Iterable)
+    functions: tuple[Any, ...] = (only,) if is_one else tuple(cast(Iterable[Any], only))
     for each in functions:
         _refuse_no_function(each)
     return functions
@@ -94,13 +95,13 @@ def is_meant(func: Callable[..., Any], functions: Chosen) -> bool:
     return functions is None or func in functions
 
 
-def error_types(given: object) -> tuple[type[BaseException], ...]:
+def error_types(given: Any) -> tuple[type[BaseException], ...]:
     """The types of errors that are meant by a type or a tuple of types.
 
     Raises:
         TypeError: it is neither.
     """
-    types = given if isinstance(given, tuple) else (given,)
+    types: tuple[Any, ...] = given if isinstance(given, tuple) else (given,)
     for each in types:
         if not isinstance(each, type) or not issubclass(each, BaseException):
             raise TypeError(f"{each!r} is no type of errors: give ValueError, for example")
