@@ -1,4 +1,4 @@
-"""What is generated from the code, where a page says ``<!-- generated: NAME -->``."""
+"""What is generated from the code, where a page says so, for who reads it in another way than by the site."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "modules": modules,
     "options": options,
 }
-_HERE: Final = re.compile(r"^<!-- generated: (.*?) -->$", re.MULTILINE)
+_HERE: Final = re.compile(r"^\*Made from the code by `make docs`: (.*?)\.\*$", re.MULTILINE)
 
 
 def with_parts(markdown: str) -> str:

@@ -394,17 +394,17 @@ def test_a_wrong_policy_is_refused_at_declaration(policy: dict[str, Any], said: 
 @pytest.mark.parametrize(
     ("policy", "said"),
     [
-        ({"unique_key": 5}, "background_task(unique_key=5): give text, or None"),
+        ({"unique_key": 5}, "using(unique_key=5): give text, or None"),
         ({"unique_key": "\ud800"}, "using(unique_key='\\ud800'): give text of at most 1024 bytes in UTF-8"),
         ({"unique_key": "k" * 1025}, f"using(unique_key='{'k' * 50}'): give text of at most 1024 bytes in UTF-8"),
-        ({"unique_for": 5}, "background_task(unique_for=5): give the unique_key, too"),
+        ({"unique_for": 5}, "using(unique_for=5): give the unique_key, too"),
         (
             {"unique_key": "k", "unique_for": 0},
-            "background_task(unique_for=0): give seconds, as a number or a timedelta, abo",
+            "using(unique_for=0): give seconds, as a number or a timedelta, abo",
         ),
         (
             {"delay": "soon"},
-            "background_task(delay='soon'): give seconds, as a number or a timedelta, that are not nega",
+            "using(delay='soon'): give seconds, as a number or a timedelta, that are not nega",
         ),
         (
             {"session": object(), "when": "failure"},

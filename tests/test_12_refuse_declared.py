@@ -207,7 +207,7 @@ async def test_the_recording_fake_takes_what_the_real_one_takes() -> None:
     tasks.using(when="always").add_task(Mailer.send, "grace")
     assert len(tasks.all(Mailer.send)) == 2
     tasks.one(Mailer.send, address="grace")
-    with pytest.raises(BackgroundTasksUnavailable, match="no container supplies one"):
+    with pytest.raises(BackgroundTasksUnavailable, match="needs its service of a container"):
         await tasks.drain()
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         tasks.add_task(Mailer.send)  # type: ignore[call-overload]

@@ -16,6 +16,7 @@ from starlette.background import BackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from bg_di import (
+    INJECTED,
     BackgroundTasks,
     BackgroundTasksModule,
     TaskErrorHandler,
@@ -24,7 +25,7 @@ from bg_di import (
     current_background_tasks,
 )
 from bg_di.backends.sqlite import SqliteBackend
-from bg_di.errors import InvalidOptions
+from bg_di.errors import BackgroundTasksUnavailable, InvalidOptions
 from bg_di.testing import RecordingBackgroundTasks
 from tests.harness import Client, Log, application, module, request
 
@@ -499,6 +500,26 @@ class TestRecording:
         tasks.add_task(fail)
         with pytest.raises(ValueError, match="seen"):
             await tasks.drain()
+
+    async def test_drain_says_what_a_container_would_supply(self) -> None:
+        """By name; what the call gives by itself is not missing."""
+        tasks, ran = RecordingBackgroundTasks(), list[int]()
+
+        @background_task(name="bill")
+        async def bill(number: int, log: Inject[Log] = INJECTED) -> None:
+            ran.append(number)
+
+        tasks.add_task(bill, 7)
+        with pytest.raises(
+            BackgroundTasksUnavailable, match=r"^bill needs 'log' of a container, which a fake does not"
+        ):
+            await tasks.drain()
+        tasks.add_task(Sender.send, "it")
+        with pytest.raises(BackgroundTasksUnavailable, match=r"sent needs its service of a container.* by perform\(\)"):
+            await tasks.drain()
+        tasks.add_task(bill, 8, log=Log())
+        await tasks.drain()
+        assert ran == [8]
 
     def test_it_refuses_what_the_real_one_refuses(self) -> None:
         """A test with the fake does not pass where the application would fail."""

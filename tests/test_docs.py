@@ -1,12 +1,14 @@
 """What the README and the pages say is true."""
 
+import ast
 import logging
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.pages import PAGES, ROOT
+from tests.pages import PAGES, ROOT, all_blocks
 from tests.reader import Reader, free_ports
 
 
@@ -41,6 +43,33 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
         name = text.strip("`")
         if name.startswith("test_"):
             assert f"def {name}(" in linked.read_text(), name
+
+
+# What the README has installed, and what a page has to name for whatever else it imports.
+_INSTALLED = {"bg_di", "ellar", "httpx", "injector", "pydantic", "pytest", "starlette", "uvicorn", "anyio"}
+_TO_INSTALL = {
+    "celery": ["celery"],
+    "ellar_sql": ["ellar-sql", "greenlet"],
+    "fastapi": ["fastapi"],
+    "opentelemetry": ["otel", "opentelemetry-sdk", "opentelemetry-instrumentation-asgi"],
+    "sentry_sdk": ["sentry"],
+    "sqlalchemy": ["ellar-sql", "greenlet"],
+    "structlog": ["structlog"],
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_a_page_says_what_it_needs(page: Path) -> None:
+    """Where that is more than the README installs."""
+    blocks = [block for block in all_blocks(page) if block.language == "python"]
+    own = {part for block in blocks for part in re.split(r"[/.]", block.title)}
+    nodes = [node for block in blocks for node in ast.walk(ast.parse(block.text))]
+    imported = {each.name for node in nodes if isinstance(node, ast.Import) for each in node.names}
+    imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    others = {name.split(".")[0] for name in imported} - own - _INSTALLED - sys.stdlib_module_names
+    for name in others:
+        for each in _TO_INSTALL[name]:
+            assert f"`{each}`" in page.read_text(), f"{name} needs {each}"
 
 
 def test_every_row_of_the_comparison_has_a_test() -> None:

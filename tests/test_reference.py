@@ -121,7 +121,9 @@ def test_every_line_that_is_logged_is_there() -> None:
 
 def test_what_is_generated_is_asked_for_by_name() -> None:
     asked = [
-        name for page in DOCS.glob("**/*.md") for name in re.findall(r"<!-- generated: (.*?) -->", page.read_text())
+        name
+        for page in DOCS.glob("**/*.md")
+        for name in re.findall(r"^\*Made from the code by `make docs`: (.*?)\.\*$", page.read_text(), re.MULTILINE)
     ]
     assert sorted(asked) == sorted(PARTS)
 

@@ -1,7 +1,7 @@
 """When a task runs and how: frozen records, validated where they are written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import InitVar, dataclass, fields, replace
 from typing import Any, Final, Literal, Self, get_args
 
 from bg_di.backends import Capability
@@ -33,6 +33,9 @@ class Policy:
         unique_for: seconds from when it is due, after which the key is free again if it has succeeded; None: a day.
         session: a database session with whose commit the task is accepted. Only on engines, and for one call.
 
+    Args:
+        said_by: what the user has called, for errors.
+
     Raises:
         InvalidOptions: a value is wrong.
     """
@@ -45,26 +48,27 @@ class Policy:
     unique_key: str | None = None
     unique_for: Seconds | None = None
     session: Any = None
+    said_by: InitVar[str] = "using"
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, said_by: str) -> None:
         if self.when not in get_args(When):
-            raise wrong("background_task", "when", self.when, f"give one of {', '.join(map(repr, get_args(When)))}")
+            raise wrong(said_by, "when", self.when, f"give one of {', '.join(map(repr, get_args(When)))}")
         if self.timeout is not None:
-            positive("background_task", "timeout", self.timeout)
+            positive(said_by, "timeout", self.timeout)
         if not isinstance(self.retry, Retry | None):
-            raise wrong("background_task", "retry", self.retry, "give a Retry(on=...), or None")
+            raise wrong(said_by, "retry", self.retry, "give a Retry(on=...), or None")
         for key in ("backend", "unique_key"):
             if not isinstance(getattr(self, key), str | None):
-                raise wrong("background_task", key, getattr(self, key), "give text, or None")
-        _check_key(self.unique_key or "")
-        if self.delay is not None and duration("background_task", "delay", self.delay) > _LONGEST_DELAY:
-            raise wrong("background_task", "delay", self.delay, "give at most 366 days")
+                raise wrong(said_by, key, getattr(self, key), "give text, or None")
+        _check_key(said_by, self.unique_key or "")
+        if self.delay is not None and duration(said_by, "delay", self.delay) > _LONGEST_DELAY:
+            raise wrong(said_by, "delay", self.delay, "give at most 366 days")
         if self.unique_for is not None:
-            positive("background_task", "unique_for", self.unique_for)
+            positive(said_by, "unique_for", self.unique_for)
             if self.unique_key is None:
-                raise wrong("background_task", "unique_for", self.unique_for, "give the unique_key, too")
+                raise wrong(said_by, "unique_for", self.unique_for, "give the unique_key, too")
         if self.session is not None and self.when == "failure":
-            raise wrong("using", "when", self.when, "leave it or the session out: the session's commit decides instead")
+            raise wrong(said_by, "when", self.when, "leave it or the session out: the session's commit decides instead")
 
     @property
     def timeout_seconds(self) -> float | None:
@@ -87,7 +91,7 @@ class Policy:
         Raises:
             InvalidOptions: an option is unknown, has a wrong value, is one call's own, or cannot be kept.
         """
-        policy = DEFAULT.changed(_known(options, _DECLARABLE)) if options else DEFAULT
+        policy = replace(DEFAULT, said_by="background_task", **_known(options, _DECLARABLE)) if options else DEFAULT
         if policy.delay is not None and policy.backend == IN_PROCESS:
             remedy = "what runs in the process runs at once: name another backend, or leave it out"
             raise wrong("background_task", "delay", policy.delay, remedy)
@@ -106,13 +110,13 @@ class Policy:
 _LONGEST_KEY: Final = 1024
 
 
-def _check_key(text: str) -> None:
+def _check_key(said_by: str, text: str) -> None:
     try:
         fits = len(text.encode()) <= _LONGEST_KEY
     except UnicodeEncodeError:  # surrogates, which no engine takes
         fits = False
     if not fits:
-        raise wrong("using", "unique_key", text[:50], f"give text of at most {_LONGEST_KEY} bytes in UTF-8")
+        raise wrong(said_by, "unique_key", text[:50], f"give text of at most {_LONGEST_KEY} bytes in UTF-8")
 
 
 _ALL: Final = tuple(field.name for field in fields(Policy))

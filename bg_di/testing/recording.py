@@ -5,13 +5,14 @@ from typing import Any
 
 from bg_di.calls.context import TaskReference
 from bg_di.calls.task import origin_here
-from bg_di.collecting.background_tasks import BackgroundTasks, refuse_service
+from bg_di.collecting.background_tasks import BackgroundTasks
 from bg_di.collecting.collection import RequestBackgroundTasks
 from bg_di.declaring.declare import declared, refuse_timeout_of_sync
 from bg_di.declaring.dependencies import missing, needs_of
 from bg_di.declaring.placeholder import refuse_placeholder, refuse_unfilled
 from bg_di.declaring.policy import DEFAULT
 from bg_di.edge.container import key_of
+from bg_di.errors import BackgroundTasksUnavailable
 from bg_di.running.planner import refuse_unfit, unfolded
 from bg_di.testing.added import AddedTask
 from bg_di.testing.matching import Chosen, Only, chosen, is_meant, whole
@@ -91,14 +92,14 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
             only: a function, or several, of whose calls; None: all.
 
         Raises:
-            BackgroundTasksUnavailable: it is a method of a service, which a container would have to supply.
+            BackgroundTasksUnavailable: it is a method of a service, or needs something else that a container supplies.
             TypeError: `only` is no function.
         """
         functions = chosen(only)
         while task := self._next(functions):
             task.stands("running")
             try:
-                refuse_service(task.func)
+                _refuse_unsupplied(task)
                 await task()
             except Exception as error:
                 task.stands("failed", error=error)
@@ -108,3 +109,16 @@ class RecordingBackgroundTasks(AddedTasks, BackgroundTasks):
     def _next(self, functions: Chosen) -> AddedTask | None:
         left = (task for task in self.recorded if task.peek()[0] == "waiting" and is_meant(task.func, functions))
         return next(left, None)
+
+
+def _refuse_unsupplied(task: AddedTask) -> None:
+    declaration = declared(task.func)
+    if declaration is None:
+        return
+    needs = missing(task.func, needs_of(task.func, key_of), whole(task.func, tuple(task.args)), task.kwargs)
+    wanted = [*([] if declaration.service is None else ["its service"]), *map(repr, needs)]
+    if wanted:
+        raise BackgroundTasksUnavailable(
+            f"{task.name} needs {', '.join(wanted)} of a container, which a fake does not have: run it by perform() of "
+            "the fixture background_tasks"
+        )
