@@ -16,7 +16,7 @@ from ellar.di import ProviderConfig, injectable, request_scope, singleton_scope,
 
 from bg_di import INJECTED, BackgroundTasks, BackgroundTasksModule, TaskContext, background_task
 from bg_di.testing import RecordingBackgroundTasks
-from tests.harness import Client, Log, application, concurrently, request
+from tests.harness import Client, Log, application, concurrently, module, request
 from tests.test_08_service_tasks import adding
 
 if TYPE_CHECKING:
@@ -335,6 +335,34 @@ async def test_what_cannot_be_supplied_is_refused_when_it_is_added(key: Any, cha
     [error] = errors
     assert str(error).startswith("add_task() cannot run asking, ")
     assert chain in str(error)
+
+
+async def test_what_another_module_keeps_for_itself_is_named_with_what_to_do() -> None:
+    """And doing that is enough."""
+
+    @background_task(name="asking")
+    async def task(needed: Inject[Clerk] = INJECTED) -> None: ...
+
+    def outcomes(**feature: Any) -> Any:
+        desk = module("Desk", providers=[Clerk], **feature)
+        shop = module("Shop", modules=[desk], routers=[adding(add)])
+        return application(modules=[shop])
+
+    said: list[str] = []
+
+    def add(tasks: BackgroundTasks) -> None:
+        try:
+            tasks.add_task(task)
+        except TypeError as error:
+            said.append(str(error))
+
+    await request(outcomes(), "/")
+    await request(outcomes(exports=[Clerk]), "/")
+    [error] = said
+    assert error == (
+        "add_task() cannot run asking, which needs Clerk: only Desk itself has Clerk; export it there, by "
+        "exports=[Clerk], and list Desk among the modules of the one that adds the task (outside of any: of the root)"
+    )
 
 
 async def test_what_factories_and_values_hide_is_the_attempts_failure(log: Log) -> None:

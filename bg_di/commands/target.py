@@ -23,7 +23,7 @@ def import_application(target: str) -> App:
         WrongUsage: there is no such thing, or it is something else. What the module itself raises is left as it is.
     """
     module, _, path = target.partition(":")
-    if not module or not path:
+    if not module or not path or module.startswith("."):
         raise WrongUsage(f"{target!r} names no application: give a module and a name in it, such as shop.server:app")
     return _application(target, _attribute(_module(module), path))
 

@@ -3,8 +3,9 @@
 import inspect
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
+from ellar.core.modules import ModuleRefBase
 from ellar.di import EllarInjector
 from injector import (
     CallableProvider,
@@ -69,7 +70,7 @@ class _Walk:
         try:
             return injector.container.get_binding(key)
         except UnsatisfiedRequirement:
-            raise self._refused(key, f"nothing provides {_name(key)}; add it to the providers of a module") from None
+            raise self._refused(key, _why_missing(injector, key)) from None
 
     def _refuse_to_keep(self, key: Any, *, scoped: bool = True) -> None:
         if scoped and self.keeper is not None:
@@ -92,6 +93,17 @@ class _Walk:
     def _refused(self, key: Any, why: str) -> TypeError:
         chain = " -> ".join(map(_name, (*self.chain, *(() if key is None else (key,)))))
         return TypeError(f"add_task() cannot run {self.needed_by}, which needs {chain}: {why}")
+
+
+def _why_missing(injector: EllarInjector, key: Any) -> str:
+    modules = [cast(ModuleRefBase, node.value) for node in injector.tree_manager.modules.values()]
+    owner = next((module.module.__name__ for module in modules if key in module.providers), None)
+    if owner is None:
+        return f"nothing provides {_name(key)}; add it to the providers of a module"
+    return (
+        f"only {owner} itself has {_name(key)}; export it there, by exports=[{_name(key)}], and list {owner} among the "
+        "modules of the one that adds the task (outside of any: of the root)"
+    )
 
 
 def _target(provider: Provider[Any]) -> Callable[..., Any] | None:

@@ -24,6 +24,7 @@ def refused(capsys: pytest.CaptureFixture[str], *typed: str) -> str:
     [
         ("shop", "'shop' names no application: give a module and a name in it, such as shop.server:app"),
         (":app", "':app' names no application"),
+        ("./shop:app", "'./shop:app' names no application: give a module and a name in it"),
         ("shop:", "'shop:' names no application"),
         ("nowhere:app", "No module named 'nowhere' (looked for 'nowhere'): give a module that can be imported from /"),
         ("nowhere.at.all:app", "No module named 'nowhere' (looked for 'nowhere.at.all'): give a module"),
